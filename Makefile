@@ -1,0 +1,68 @@
+# Supply Watch. `make` alone tells what can be done.
+
+SCENARIO  ?= vietnam
+PORT_BASE ?= 8000
+RUN_DIR   ?= .run
+CLOCK     ?= real
+export SCENARIO PORT_BASE RUN_DIR CLOCK
+
+UV_VERSION := 0.13.9
+VENV       := .venv
+BIN        := $(VENV)/bin
+INSTALLED  := $(VENV)/.installed
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
+SOURCES    := deploy services shared tests
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint format lock clean
+
+help: ## Tell what can be done
+	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "  SCENARIO=$(SCENARIO)   vietnam: a simulated market; none: an empty system (make run)"
+	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
+	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
+	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
+
+install: $(INSTALLED) ## Make .venv with every package, pinned by hash
+
+$(INSTALLED): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Supply Watch needs Python 3.11 or newer; none of python3.13, python3.12, python3.11, python3 is" >&2; exit 2; }
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "Supply Watch needs Python 3.11 or newer, $(PYTHON) is older" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@echo "installing the packages of requirements.lock into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" || { echo "pip cannot install uv: is the package index reachable?" >&2; exit 2; }
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "supply-watch.pth").write_text("$(CURDIR)\n")'
+	@printf '#!/bin/sh\nexec "%s/python" -m deploy.local.cli "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/supply-watch && chmod +x $(BIN)/supply-watch
+	@touch $@
+
+run: $(INSTALLED) ## Start everything here: Kafka, PostgreSQL, the services, simulated producers, a webhook receiver
+	@exec $(BIN)/python -m deploy.local.cli local run
+
+demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every alert arrives
+	@exec $(BIN)/python -m deploy.local.cli local demo
+
+test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
+	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/stack
+
+lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Format the code
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+lock: $(INSTALLED) ## Pin the packages of pyproject.toml again, newest versions, by hash
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+
+clean: ## Remove .venv, caches and build; data in RUN_DIR stays
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,76 @@
+"""Runs a stack in the foreground: shows how it starts, tells the addresses, stops it at Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+
+from deploy.local.faults import Cancelled, CannotStart
+from deploy.local.progress import shown
+from deploy.local.stack import Stack, StackOptions
+
+STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OK: Final = 0
+CANNOT_START: Final = 2
+WAIT_STEP_SECONDS: Final = 3600.0
+
+
+def run(options: StackOptions, console: Console) -> int:
+    """Runs until it is told to stop; the exit code: 0, or 2 with one line if it cannot start."""
+    asked = threading.Event()
+    try:
+        stack = Stack(options)
+    except CannotStart as reason:
+        return refuse(reason)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        stack.cancel()
+
+    for number in STOPPED_BY:
+        signal.signal(number, stop)
+    try:
+        with shown(console) as steps:
+            stack.show_on(steps)
+            stack.start()
+        tell(stack, console)
+        while not asked.wait(WAIT_STEP_SECONDS):
+            pass
+        console.print("stopping …", highlight=False)
+    except CannotStart as reason:
+        return refuse(reason)
+    except Cancelled:
+        pass
+    finally:
+        stack.stop()
+    console.print("everything is stopped; the next run goes on with the data", highlight=False)
+    return OK
+
+
+def refuse(reason: CannotStart) -> int:
+    """Says in one line why the stack does not start."""
+    print(f"cannot start: {reason}", file=sys.stderr, flush=True)
+    return CANNOT_START
+
+
+def tell(stack: Stack, console: Console) -> None:
+    """Where everything is."""
+    found = stack.credentials
+    lines = [
+        *((name, found[name]) for name in stack.options.services),
+        ("kafka", found["kafka"]["bootstrap"]),
+        ("postgresql", stack.ports.address("postgres")),
+        ("webhooks arrive at", found["receiver"]["url"]),
+        ("clock", stack.clock),
+        ("keys and passwords", str(stack.run_dir.credentials)),
+        ("logs", str(stack.run_dir.logs)),
+    ]
+    console.print()
+    for name, value in lines:
+        console.print(f"  {name:<20} {value}", highlight=False, markup=False, soft_wrap=True)
+    console.print("\nCtrl-C stops everything.", highlight=False)

@@ -1,0 +1,1 @@
+"""The three services: ingest, supply and alerts. They never import one another."""

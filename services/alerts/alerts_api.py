@@ -1,0 +1,78 @@
+"""Answers GET /alerts, GET /alerts/{id}, POST /alerts/{id}/acknowledge and GET /rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.alerts.alert import Severity, State
+from services.alerts.lifecycle import NotAcknowledgeable
+from services.alerts.parts import Parts, parts
+from services.alerts.requests import LIMIT_DEFAULT, Limit, MomentCursor, Name, body_of, identity, listing, not_found
+from services.alerts.store.alerts import NotFound
+from shared.access import require
+from shared.errors import Fault, Problem
+from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
+from shared.web import decode_cursor, json_response
+
+router = APIRouter()
+Reader = Annotated[Principal, Depends(require(VIEWER, OPERATOR, ADMIN))]
+Operator = Annotated[Principal, Depends(require(OPERATOR, ADMIN))]
+Running = Annotated[Parts, Depends(parts)]
+
+
+class Acknowledgement(BaseModel):
+    """The body of POST /alerts/{id}/acknowledge; it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    why: str = Field("", max_length=1000)
+
+
+@router.get("/alerts")
+async def list_alerts(
+    running: Running,
+    _: Reader,
+    state: State | None = None,
+    severity: Severity | None = None,
+    rule: Name | None = None,
+    subject: Name | None = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: str | None = None,
+) -> Response:
+    last = decode_cursor(cursor, MomentCursor)
+    after = None if last is None else (last.at, last.id)
+    filters = {"state": state, "severity": severity, "rule": rule, "subject": subject}
+    return json_response(listing(await running.queries.alerts(filters, limit, after)))
+
+
+@router.get("/alerts/{alert}")
+async def one_alert(alert: str, running: Running, _: Reader) -> Response:
+    found = await running.queries.alert(identity(alert, "alert"))
+    if found is None:
+        raise not_found("alert", alert)
+    return json_response(found)
+
+
+@router.post("/alerts/{alert}/acknowledge")
+async def acknowledge(alert: str, request: Request, running: Running, caller: Operator) -> Response:
+    """200 with the alert, also if it already was acknowledged; 409 unless it is firing."""
+    body = await body_of(request, Acknowledgement)
+    try:
+        after = await running.alerts.acknowledge(identity(alert, "alert"), caller.name, body.why)
+    except NotFound:
+        raise not_found("alert", alert) from None
+    except NotAcknowledgeable as error:
+        raise Problem(409, "Conflict", str(error), [Fault("state", "not_firing", str(error))]) from None
+    return json_response(after.as_json())
+
+
+@router.get("/rules")
+async def list_rules(running: Running, _: Reader) -> Response:
+    """The rules in force; `fault` says why one could last not read a signal."""
+    faults = running.alerts.rule_errors
+    items: list[dict[str, Any]] = [{**rule.as_json(), "fault": faults.get(rule.name)} for rule in running.rules.rules]
+    return json_response({"digest": running.rules.digest, "items": items, "next": None})

@@ -1,0 +1,220 @@
+"""Answers /endpoints: who is told of alerts, and how."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.alerts.alert import Alert, Change, Finding, Severity, State, Transition
+from services.alerts.alerts_api import Operator, Reader, Running
+from services.alerts.destination import Policy, check, destination
+from services.alerts.endpoint import Endpoint, Filter, Format
+from services.alerts.parts import Parts
+from services.alerts.requests import LIMIT_DEFAULT, Limit, MomentCursor, body_of, identity, listing, not_found
+from services.alerts.rows import filter_columns
+from services.alerts.sender import resolve_or_none
+from services.alerts.signature import new_secret
+from services.alerts.store.alerts import NotFound
+from shared.errors import Fault, Invalid
+from shared.web import decode_cursor, json_response
+
+router = APIRouter()
+FILTER_MAX: Final = 100
+RATE_MAX: Final = 10_000
+Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=FILTER_MAX)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FilterBody(_Body):
+    """Each part is optional; all that are given must hold."""
+
+    severity: tuple[Severity, ...] = ()
+    rule: Names = ()
+    scope: Names = ()
+
+    def chosen(self) -> Filter:
+        return Filter(tuple(item.value for item in self.severity), self.rule, self.scope)
+
+
+class NewEndpoint(_Body):
+    """The body of POST /endpoints."""
+
+    url: str
+    format: Format = Format.STANDARD
+    filter: FilterBody | None = None
+    rate: float | None = Field(None, gt=0, le=RATE_MAX)
+    description: str = Field("", max_length=1000)
+
+
+class EndpointChanges(_Body):
+    """The body of PATCH /endpoints/{id}: what is left out stays."""
+
+    url: str | None = None
+    format: Format | None = None
+    filter: FilterBody | None = None
+    rate: float | None = Field(None, gt=0, le=RATE_MAX)
+    description: str | None = Field(None, max_length=1000)
+    enabled: bool | None = None
+
+
+@router.get("/endpoints")
+async def list_endpoints(
+    running: Running, _: Reader, limit: Limit = LIMIT_DEFAULT, cursor: str | None = None
+) -> Response:
+    last = decode_cursor(cursor, MomentCursor)
+    after = None if last is None else (last.at, last.id)
+    return json_response(listing(await running.queries.endpoints(limit, after)))
+
+
+@router.post("/endpoints")
+async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
+    """201 with the endpoint and, this once, its `secret`."""
+    body = await body_of(request, NewEndpoint)
+    await check_url(body.url, running.policy)
+    endpoint = Endpoint(
+        id=uuid.uuid4(),
+        url=body.url,
+        format=body.format,
+        filter=(body.filter or FilterBody()).chosen(),
+        rate=body.rate,
+        description=body.description,
+        secret=new_secret(),
+        former_secret=None,
+        former_secret_until=None,
+        enabled=True,
+        disabled_reason=None,
+        failing_since=None,
+        created_at=running.clock.real_now(),
+    )
+    await running.endpoints.add(endpoint, caller.name)
+    location = {"Location": f"/endpoints/{endpoint.id}"}
+    return json_response({**endpoint.as_json(), "secret": endpoint.secret}, 201, location)
+
+
+@router.get("/endpoints/{endpoint}")
+async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
+    return json_response((await _found(endpoint, running)).as_json())
+
+
+@router.patch("/endpoints/{endpoint}")
+async def change_endpoint(endpoint: str, request: Request, running: Running, _: Operator) -> Response:
+    body = await body_of(request, EndpointChanges)
+    if body.url is not None:
+        await check_url(body.url, running.policy)
+    columns = _columns(body)
+    if not columns:
+        return json_response((await _found(endpoint, running)).as_json())
+    try:
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+    except NotFound:
+        raise not_found("endpoint", endpoint) from None
+    return json_response(changed.as_json())
+
+
+@router.delete("/endpoints/{endpoint}")
+async def remove_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+    """204; what was still to be delivered to it has failed."""
+    try:
+        await running.endpoints.remove(identity(endpoint, "endpoint"))
+    except NotFound:
+        raise not_found("endpoint", endpoint) from None
+    return Response(status_code=204)
+
+
+@router.post("/endpoints/{endpoint}/enable")
+async def enable_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+    """200 with the endpoint; what waited for it is sent now."""
+    try:
+        columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+    except NotFound:
+        raise not_found("endpoint", endpoint) from None
+    return json_response(changed.as_json())
+
+
+@router.post("/endpoints/{endpoint}/rotate-secret")
+async def rotate_secret(endpoint: str, running: Running, _: Operator) -> Response:
+    """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
+    overlap = timedelta(hours=running.settings.secret_overlap_hours)
+    try:
+        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap)
+    except NotFound:
+        raise not_found("endpoint", endpoint) from None
+    until = changed.former_secret_until
+    return json_response(
+        {**changed.as_json(), "secret": changed.secret, "former_secret_until": until and until.isoformat()}
+    )
+
+
+@router.post("/endpoints/{endpoint}/test")
+async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
+    """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
+    found = await _found(endpoint, running)
+    delivery = await running.endpoints.send_test(found, _sample(running.clock.now(), caller.name))
+    return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
+
+
+async def check_url(url: str, policy: Policy) -> None:
+    """Raises Invalid for a URL that no webhook may go to as far as can be seen now; each connection checks again."""
+    goal = destination(url)
+    addresses = [goal.address] if goal.address is not None else await resolve_or_none(goal.host, goal.port)
+    if addresses is not None:
+        check(addresses, policy, plain=goal.plain)
+    elif goal.plain and not policy.allow_http and not policy.allowed:
+        raise Invalid([Fault("url", "destination", "plain http is not allowed; use https")])
+
+
+async def _found(endpoint: str, running: Parts) -> Endpoint:
+    found = await running.queries.endpoint(identity(endpoint, "endpoint"))
+    if found is None:
+        raise not_found("endpoint", endpoint)
+    return found
+
+
+def _columns(body: EndpointChanges) -> dict[str, Any]:
+    """The columns that a PATCH names; null takes a rate away and nothing else."""
+    given = body.model_fields_set
+    columns: dict[str, Any] = {}
+    for name in ("url", "format", "description", "enabled"):
+        if name in given and (value := getattr(body, name)) is not None:
+            columns[name] = value
+    if "rate" in given:
+        columns["rate"] = body.rate
+    if "filter" in given:
+        columns |= filter_columns((body.filter or FilterBody()).chosen())
+    if "enabled" in columns:
+        columns["disabled_reason"] = None if body.enabled else "switched off by an operator"
+    return columns
+
+
+def _sample(now: datetime, by: str) -> Change:
+    """What a test delivery tells of."""
+    finding = Finding(
+        severity=Severity.INFO,
+        summary="This is a test: alerts reach this endpoint",
+        description="Sent because an operator asked for it. Nothing is wrong.",
+        resolution="",
+        value=None,
+        threshold=None,
+        labels={"kind": "test", "scope": "test"},
+    )
+    alert = Alert(
+        id=uuid.uuid4(),
+        rule="test",
+        subject="test",
+        state=State.FIRING,
+        opened_version=0,
+        opening=1,
+        started_at=now,
+        fired_at=now,
+        finding=finding,
+    )
+    return Change(alert, Transition.TEST, now, by, "a test was asked for")

@@ -1,0 +1,52 @@
+"""Decides where an alert leads: supply's addresses of the goal, indicator, obligation and events behind it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from services.alerts.facts import Signal
+
+
+def links(signal: Signal, supply_url: str) -> dict[str, Any]:
+    """Named addresses in supply's API; `events` is a list of addresses."""
+    build = _BY_KIND.get(signal.kind)
+    return {} if build is None else build(signal.data, supply_url.rstrip("/"))
+
+
+def _goal(data: dict[str, Any], base: str) -> dict[str, Any]:
+    return {
+        "goal": f"{base}/goals/{quote(data['goal'], safe='')}",
+        **_measured(data["indicator"], data, base),
+    }
+
+
+def _indicator(data: dict[str, Any], base: str) -> dict[str, Any]:
+    return _measured(data["name"], data, base)
+
+
+def _measured(name: str, data: dict[str, Any], base: str) -> dict[str, Any]:
+    """The value and its explanation, which names the events behind it."""
+    asked = urlencode({"scope": data["scope"], "effective": data["on"]})
+    return {
+        "indicator": f"{base}/indicators?{urlencode({'name': name})}&{asked}",
+        "explain": f"{base}/indicators/{quote(name, safe='')}/explain?{asked}",
+    }
+
+
+def _obligation(data: dict[str, Any], base: str) -> dict[str, Any]:
+    return {"obligation": f"{base}/obligations?{urlencode({'obligation': data['obligation']})}"}
+
+
+def _anomaly(data: dict[str, Any], base: str) -> dict[str, Any]:
+    asked = urlencode({"kind": data["kind"], "subject": data["subject"]})
+    events = [f"{base}/events/{quote(item['source'], safe='')}/{quote(item['id'], safe='')}" for item in data["events"]]
+    return {"anomaly": f"{base}/anomalies?{asked}", "events": events}
+
+
+_BY_KIND = {
+    "goal": _goal,
+    "indicator": _indicator,
+    "obligation": _obligation,
+    "anomaly": _anomaly,
+}

@@ -1,0 +1,161 @@
+"""Reads what the API and the gauges show. Writes nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col
+
+from services.alerts.endpoint import Endpoint
+from services.alerts.patience import transaction
+from services.alerts.rows import alert_of, endpoint_of
+from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow
+from shared.clock import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items of one page, and the key of its last row if there is more."""
+
+    items: list[dict[str, Any]]
+    following: Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the gauges show."""
+
+    open: dict[str, int]
+    pending: int
+    oldest_pending_seconds: float
+    unpublished: int
+
+
+class Queries:
+    """Every call is one short read. Raises Transient while the database is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def alerts(
+        self, filters: dict[str, str | None], limit: int, after: tuple[datetime, uuid.UUID] | None
+    ) -> Page:
+        """Alerts, the newest first; `filters` by column."""
+        chosen = select(AlertRow).where(*_equal(AlertRow, filters))
+        key = (col(AlertRow.started_at), col(AlertRow.id))
+        if after is not None:
+            chosen = chosen.where(tuple_(*key) < tuple_(*after))
+        rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
+        items = [alert_of(row).as_json() for row in rows[:limit]]
+        return Page(items, _following(rows, limit, "started_at", "id"))
+
+    async def alert(self, alert: uuid.UUID) -> dict[str, Any] | None:
+        """One alert with its history, the oldest first."""
+        rows = await self._rows(select(AlertRow).where(col(AlertRow.id) == alert))
+        if not rows:
+            return None
+        past = await self._rows(select(ChangeRow).where(col(ChangeRow.alert) == alert).order_by(col(ChangeRow.id)))
+        history = [
+            {"transition": row["transition"], "at": rfc3339(row["at"]), "by": row["by"], "why": row["why"]}
+            for row in past
+        ]
+        return {**alert_of(rows[0]).as_json(), "history": history}
+
+    async def endpoints(self, limit: int, after: tuple[datetime, uuid.UUID] | None) -> Page:
+        """Endpoints that have not been removed, the oldest first."""
+        chosen = select(EndpointRow).where(col(EndpointRow.deleted_at).is_(None))
+        key = (col(EndpointRow.created_at), col(EndpointRow.id))
+        if after is not None:
+            chosen = chosen.where(tuple_(*key) > tuple_(*after))
+        rows = await self._rows(chosen.order_by(*key).limit(limit + 1))
+        return Page([endpoint_of(row).as_json() for row in rows[:limit]], _following(rows, limit, "created_at", "id"))
+
+    async def endpoint(self, endpoint: uuid.UUID) -> Endpoint | None:
+        there = (col(EndpointRow.id) == endpoint, col(EndpointRow.deleted_at).is_(None))
+        rows = await self._rows(select(EndpointRow).where(*there))
+        return endpoint_of(rows[0]) if rows else None
+
+    async def deliveries(self, filters: dict[str, Any], limit: int, after: tuple[int, uuid.UUID] | None) -> Page:
+        """Deliveries with their attempts, the newest first."""
+        chosen = select(DeliveryRow).where(*_equal(DeliveryRow, filters))
+        key = (col(DeliveryRow.change), col(DeliveryRow.id))
+        if after is not None:
+            chosen = chosen.where(tuple_(*key) < tuple_(*after))
+        rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
+        return Page(await self._with_attempts(rows[:limit]), _following(rows, limit, "change", "id"))
+
+    async def delivery(self, delivery: uuid.UUID) -> dict[str, Any] | None:
+        found = await self._with_attempts(await self._rows(select(DeliveryRow).where(col(DeliveryRow.id) == delivery)))
+        return found[0] if found else None
+
+    async def positions(self, topic: str) -> dict[int, int]:
+        """The next offset of every partition that has been applied."""
+        rows = await self._rows(select(PositionRow).where(col(PositionRow.topic) == topic))
+        return {row["partition"]: row["next_offset"] for row in rows}
+
+    async def figures(self, now: datetime) -> Figures:
+        is_open = col(AlertRow.state).in_(("firing", "acknowledged"))
+        by_severity = select(col(AlertRow.severity), func.count()).where(is_open).group_by(col(AlertRow.severity))
+        pending = select(func.count(), func.min(DeliveryRow.created_at)).where(col(DeliveryRow.state) == "pending")
+        unpublished = select(func.count()).where(col(ChangeRow.public), col(ChangeRow.published_at).is_(None))
+        async with transaction(self._engine) as connection:
+            severities = {severity: count for severity, count in (await connection.execute(by_severity)).all()}
+            count, oldest = (await connection.execute(pending)).one()
+            waiting = await connection.scalar(unpublished)
+        age = 0.0 if oldest is None else (now - oldest).total_seconds()
+        return Figures(severities, count, max(0.0, age), waiting or 0)
+
+    async def _rows(self, chosen: Select[Any]) -> Sequence[Any]:
+        async with transaction(self._engine) as connection:
+            rows: Sequence[Any] = (await connection.execute(chosen)).mappings().all()
+            return rows
+
+    async def _with_attempts(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        tried = select(AttemptRow).where(col(AttemptRow.delivery).in_([row["id"] for row in rows]))
+        attempts: dict[uuid.UUID, list[dict[str, Any]]] = {row["id"]: [] for row in rows}
+        for row in await self._rows(tried.order_by(col(AttemptRow.number))) if rows else ():
+            attempts[row["delivery"]].append(_attempt_json(row))
+        return [_delivery_json(row, attempts[row["id"]]) for row in rows]
+
+
+def _equal(table: Any, filters: dict[str, Any]) -> list[ColumnElement[bool]]:
+    return [col(getattr(table, name)) == value for name, value in filters.items() if value is not None]
+
+
+def _following(rows: Sequence[Any], limit: int, *key: str) -> Any | None:
+    """The key of the last row shown, in JSON's terms; None when the page is the last."""
+    if len(rows) <= limit:
+        return None
+    last = rows[limit - 1]
+    return [str(last[name]) if isinstance(last[name], uuid.UUID) else last[name] for name in key]
+
+
+def _attempt_json(row: Any) -> dict[str, Any]:
+    return {
+        "at": rfc3339(row["at"]),
+        "status": row["status"],
+        "seconds": round(row["seconds"], 6),
+        "response_head": row["response_head"],
+        "error": row["error"],
+    }
+
+
+def _delivery_json(row: Any, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    due = row["next_attempt_at"]
+    return {
+        "id": str(row["id"]),
+        "endpoint": str(row["endpoint"]),
+        "alert": str(row["alert"]),
+        "webhook_id": str(row["id"]),
+        "transition": row["transition"],
+        "state": row["state"],
+        "attempts": attempts,
+        "next_attempt_at": None if due is None else rfc3339(due),
+        "created_at": rfc3339(row["created_at"]),
+    }

@@ -1,0 +1,72 @@
+"""Reads what callers of the API send: bodies, ids and cursors; and says what is wrong with them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from fastapi import Query, Request
+from pydantic import BaseModel, ValidationError
+
+from services.alerts.queries import Page
+from shared import json_input
+from shared.errors import Fault, Invalid, Problem
+from shared.web import page
+
+LIMIT_DEFAULT: Final = 100
+LIMIT_MAX: Final = 1000
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Name = Annotated[str, Query(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
+    """The key of a row in a list by time. Whoever makes up a cursor still names nothing the database cannot compare."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    id: uuid.UUID
+
+
+class NumberCursor(msgspec.Struct, array_like=True, frozen=True):
+    """The key of a row in a list by number."""
+
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    id: uuid.UUID
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def body_of(request: Request, model: type[Model]) -> Model:
+    """The JSON body as `model`. Raises Problem 400 for what is not JSON, Invalid with every fault of its fields."""
+    raw = await request.body()
+    try:
+        value = json_input.loads(raw) if raw else {}
+    except Invalid as error:
+        raise Problem(400, "Bad Request", "the body cannot be read as JSON", error.faults) from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Invalid([_fault(item) for item in error.errors()]) from None
+
+
+def identity(text: str, what: str) -> uuid.UUID:
+    """The id in a path; what is none names nothing."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise not_found(what, text) from None
+
+
+def not_found(what: str, name: object) -> Problem:
+    detail = f"there is no {what} {str(name)[:100]}"
+    return Problem(404, "Not Found", detail, [Fault("id", "not_found", detail)])
+
+
+def listing(found: Page) -> dict[str, Any]:
+    return page(found.items, found.following)
+
+
+def _fault(item: Any) -> Fault:
+    return Fault(".".join(str(part) for part in item["loc"]) or None, item["type"], item["msg"])

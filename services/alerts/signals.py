@@ -1,0 +1,218 @@
+"""Reads supply.signals.v1 in batches and has each batch applied; Kafka's offsets are only a hint of where to go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from pydantic import BaseModel, ValidationError
+
+from services.alerts import metrics
+from services.alerts.facts import Signal
+from services.alerts.patience import patiently
+from services.alerts.queries import Queries
+from services.alerts.settings import AlertsSettings
+from services.alerts.store.alerts import AlertStore, Batch, Unreadable
+from shared import topics
+from shared.errors import Transient
+from shared.kafka import HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS, security
+from shared.signals import Anomaly, Goal, Indicator, Obligation
+from shared.signals import Signal as SignalRecord
+from shared.stream import faststream_security
+from shared.telemetry import logger
+
+GROUP: Final = "alerts"
+BATCH_WAIT_MS: Final = 100
+GRACEFUL_TIMEOUT_SECONDS: Final = 3.0
+CATCH_UP_POLL_SECONDS: Final = 0.2
+_MODELS: Final[dict[str, type[BaseModel]]] = {
+    "indicator": Indicator,
+    "goal": Goal,
+    "obligation": Obligation,
+    "anomaly": Anomaly,
+}
+
+log = logger(__name__)
+
+
+def decode(value: bytes | None) -> Signal:
+    """The signal in a record. Raises ValueError for one that supply cannot have meant."""
+    if b"\\u0000" in (value or b""):
+        raise ValueError("holds the character NUL, which PostgreSQL's jsonb cannot")
+    record = SignalRecord.model_validate_json(value or b"")
+    signal = Signal(record.subject, record.version, record.at, record.data)
+    model = _MODELS.get(signal.kind)
+    if model is None:
+        raise ValueError(f"no signal has the subject {record.subject!r}")
+    model.model_validate(record.data)
+    return signal
+
+
+def batch_of(records: Sequence[ConsumerRecord[Any, Any]]) -> Batch:
+    """What `records` hold, each looked at by itself: an unreadable one is kept and its neighbours go on."""
+    signals, unreadable, positions = [], [], {}
+    for record in records:
+        positions[record.partition] = record.offset + 1
+        try:
+            signals.append(decode(record.value))
+        except (ValidationError, ValueError) as error:
+            unreadable.append(Unreadable(record.partition, record.offset, str(error), record.value))
+    metrics.SIGNALS.labels("read").inc(len(signals))
+    metrics.SIGNALS.labels("unreadable").inc(len(unreadable))
+    return Batch(topics.SIGNALS, tuple(signals), positions, tuple(unreadable))
+
+
+class Signals:
+    """The consumer. `fail` is told of a bug, because FastStream swallows what a handler raises."""
+
+    def __init__(
+        self, store: AlertStore, queries: Queries, settings: AlertsSettings, fail: Callable[[BaseException], None]
+    ) -> None:
+        self._store = store
+        self._queries = queries
+        self._settings = settings
+        self._fail = fail
+        self._broker: KafkaBroker | None = None
+
+    async def run(self) -> None:
+        """Until cancelled; starts again when Kafka was away at the start."""
+        await patiently("the topic of signals", self._start)
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        if self._broker is not None:
+            await self._broker.stop()
+
+    async def answers(self, timeout_seconds: float) -> bool:
+        """Whether Kafka answers now."""
+        return self._broker is not None and await self._broker.ping(timeout_seconds)
+
+    async def _start(self) -> None:
+        broker = self._declared()
+        try:
+            await broker.start()
+        except (KafkaError, OSError) as error:
+            await broker.stop()
+            raise Transient("Kafka is away") from error
+        self._broker = broker
+
+    def _declared(self) -> KafkaBroker:
+        settings = self._settings
+        broker = KafkaBroker(
+            settings.kafka_bootstrap,
+            security=faststream_security(settings),
+            client_id=f"alerts-{settings.instance}",
+            apply_types=False,
+            allow_auto_create_topics=False,
+            graceful_timeout=GRACEFUL_TIMEOUT_SECONDS,
+            logger=None,
+        )
+        positions = _Positions(self._queries)
+        subscriber = broker.subscriber(
+            topics.SIGNALS,
+            batch=True,
+            group_id=GROUP,
+            auto_offset_reset="earliest",
+            max_records=settings.signals_batch_records,
+            batch_timeout_ms=BATCH_WAIT_MS,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            listener=positions,
+            decoder=_as_it_came,
+        )
+        positions.consumer = lambda: subscriber.consumer
+        subscriber(self._handle)
+        return broker
+
+    async def _handle(self, message: KafkaMessage) -> None:
+        try:
+            records = message.raw_message
+            batch = batch_of(records if isinstance(records, tuple) else (records,))
+            await patiently("signals to apply", lambda: self._store.apply(batch))
+            await message.ack()
+        except Exception as error:  # noqa: BLE001 - FastStream would swallow it
+            self._fail(error)
+
+
+async def _as_it_came(message: Any) -> Any:
+    return message
+
+
+class _Positions(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Goes back to what the database has applied where Kafka's offset is ahead of it, as after a restore.
+
+    A record applied twice changes nothing, so that nothing need be paused meanwhile.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._task: asyncio.Task[None] | None = None
+        self.consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._task = asyncio.create_task(self._seek(tuple(assigned)))
+
+    async def _seek(self, assigned: tuple[TopicPartition, ...]) -> None:
+        applied = await patiently("positions", lambda: self._queries.positions(topics.SIGNALS))
+        consumer = self.consumer()
+        if consumer is None:
+            return
+        for partition in assigned:
+            wanted = applied.get(partition.partition, 0)
+            if partition in consumer.assignment() and wanted < await consumer.position(partition):
+                log.info("reading signals again", partition=partition.partition, from_offset=wanted)
+                consumer.seek(partition, wanted)
+
+
+class CaughtUp:
+    """Whether the signals up to the end that the topic had at the start have been applied, by whichever instance."""
+
+    def __init__(self, queries: Queries, settings: AlertsSettings) -> None:
+        self._queries = queries
+        self._settings = settings
+        self._done = asyncio.Event()
+
+    @property
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    async def wait(self) -> None:
+        await self._done.wait()
+
+    async def run(self) -> None:
+        ends = await patiently("the end of the signals", self._ends)
+        while not await patiently("positions", lambda: self._reached(ends)):
+            await asyncio.sleep(CATCH_UP_POLL_SECONDS)
+        self._done.set()
+
+    async def _reached(self, ends: dict[int, int]) -> bool:
+        applied = await self._queries.positions(topics.SIGNALS)
+        return all(applied.get(partition, 0) >= end for partition, end in ends.items())
+
+    async def _ends(self) -> dict[int, int]:
+        """The end of every partition that holds anything."""
+        consumer = AIOKafkaConsumer(topics.SIGNALS, **security(self._settings), group_id=None, enable_auto_commit=False)
+        try:
+            await consumer.start()
+            partitions = [
+                TopicPartition(topics.SIGNALS, n) for n in consumer.partitions_for_topic(topics.SIGNALS) or ()
+            ]
+            if not partitions:
+                raise Transient(f"topic {topics.SIGNALS} is not there")
+            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        except (KafkaError, OSError) as error:
+            raise Transient("Kafka is away") from error
+        finally:
+            await consumer.stop()
+        return {partition.partition: ends[partition] for partition in partitions if ends[partition] > begins[partition]}

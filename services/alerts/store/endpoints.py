@@ -1,0 +1,111 @@
+"""Writes endpoints: created, changed, rotated, disabled, removed, tested."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlmodel import col
+
+from services.alerts.alert import Change
+from services.alerts.endpoint import Endpoint
+from services.alerts.patience import transaction
+from services.alerts.rows import endpoint_of, endpoint_signal, filter_columns
+from services.alerts.store.alerts import AlertStore, NotFound
+from services.alerts.store.changes import delivery_row, record
+from services.alerts.tables import DeliveryRow, EndpointRow, SubjectRow
+from services.alerts.wakeups import Wakeups
+from shared.clock import Clock
+
+
+class EndpointStore:
+    """Each call is one transaction; what becomes of an endpoint is signalled, so that rules can alert on it."""
+
+    def __init__(self, engine: AsyncEngine, alerts: AlertStore, clock: Clock, wakeups: Wakeups | None = None) -> None:
+        self._engine = engine
+        self._alerts = alerts
+        self._clock = clock
+        self._wakeups = wakeups or Wakeups()
+
+    async def add(self, endpoint: Endpoint, by: str) -> None:
+        columns = {
+            "id": endpoint.id,
+            "url": endpoint.url,
+            "format": endpoint.format.value,
+            "rate": endpoint.rate,
+            "description": endpoint.description,
+            "secret": endpoint.secret,
+            "enabled": endpoint.enabled,
+            "created_at": endpoint.created_at,
+            "created_by": by,
+            **filter_columns(endpoint.filter),
+        }
+        async with transaction(self._engine) as connection:
+            await connection.execute(insert(EndpointRow).values(**columns))
+
+    async def change(self, endpoint: uuid.UUID, columns: Mapping[str, Any]) -> Endpoint:
+        """The endpoint with `columns` changed. Raises NotFound."""
+        async with transaction(self._engine) as connection:
+            changed = await _change(connection, endpoint, columns)
+            if "enabled" in columns:
+                await self._signal(connection, changed)
+        self._wakeups.changed()
+        return changed
+
+    async def rotate(self, endpoint: uuid.UUID, secret: str, overlap: timedelta) -> Endpoint:
+        """The endpoint with `secret`; the former one signs beside it for `overlap`. Raises NotFound."""
+        until = self._clock.real_now() + overlap
+        columns = {"former_secret": col(EndpointRow.secret), "former_secret_until": until, "secret": secret}
+        async with transaction(self._engine) as connection:
+            return await _change(connection, endpoint, columns)
+
+    async def remove(self, endpoint: uuid.UUID) -> None:
+        """Nothing more is sent to it; what was still to be delivered has failed. Raises NotFound."""
+        now = self._clock.real_now()
+        unsent = (col(DeliveryRow.endpoint) == endpoint, col(DeliveryRow.state) == "pending")
+        failed = {"state": "failed", "next_attempt_at": None, "finished_at": now}
+        async with transaction(self._engine) as connection:
+            columns = {"deleted_at": now, "enabled": False, "disabled_reason": None}
+            removed = await _change(connection, endpoint, columns)
+            await connection.execute(update(DeliveryRow).where(*unsent).values(**failed))
+            await self._signal(connection, removed)
+
+    async def disable(self, connection: AsyncConnection, endpoint: uuid.UUID, reason: str) -> None:
+        """Stops sending to an endpoint, within the transaction that found out why."""
+        columns = {"enabled": False, "disabled_reason": reason}
+        still = (col(EndpointRow.id) == endpoint, col(EndpointRow.enabled))
+        changed = await connection.execute(update(EndpointRow).where(*still).values(**columns).returning(EndpointRow))
+        row = changed.mappings().first()
+        if row is not None:
+            await self._signal(connection, endpoint_of(row))
+
+    async def send_test(self, endpoint: Endpoint, change: Change) -> uuid.UUID:
+        """Has `change` delivered to `endpoint` alone; the id of the delivery."""
+        async with transaction(self._engine) as connection:
+            [number] = await record(connection, [change], self._clock)
+            row = delivery_row(endpoint, change, number, self._clock)
+            await connection.execute(insert(DeliveryRow).values(row))
+        self._wakeups.changed()
+        identity: uuid.UUID = row["id"]
+        return identity
+
+    async def _signal(self, connection: AsyncConnection, endpoint: Endpoint) -> None:
+        held = await connection.scalar(
+            select(col(SubjectRow.version)).where(col(SubjectRow.subject) == f"endpoint/{endpoint.id}")
+        )
+        version = max((held or 0) + 1, int(self._clock.real_now().timestamp() * 1_000_000))
+        await self._alerts.apply_within(connection, [endpoint_signal(endpoint, version, self._clock)])
+
+
+async def _change(connection: AsyncConnection, endpoint: uuid.UUID, columns: Mapping[str, Any]) -> Endpoint:
+    there = (col(EndpointRow.id) == endpoint, col(EndpointRow.deleted_at).is_(None))
+    changed = await connection.execute(update(EndpointRow).where(*there).values(**columns).returning(EndpointRow))
+    row = changed.mappings().first()
+    if row is None:
+        raise NotFound
+    return endpoint_of(row)

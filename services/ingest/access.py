@@ -1,0 +1,226 @@
+"""Administers producers and keys over HTTP, for admins alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from services.ingest.announcement import Announcer
+from services.ingest.kafka_admin import KafkaAdmin
+from services.ingest.settings import IngestSettings
+from services.ingest.store import GlnTaken, NameTaken, ProducerRow, Store
+from services.ingest.tables import Key
+from shared import topics
+from shared.access import AccessCache, require
+from shared.clock import rfc3339
+from shared.errors import Fault, Invalid, Problem, Transient
+from shared.events import fields
+from shared.events.catalogue import Role
+from shared.json_input import loads
+from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
+from shared.web import decode_cursor, json_response, page
+
+# Part of a topic's name: dots and underscores would collide in Kafka's metrics, capitals in people's minds.
+_NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"
+_Admin = Annotated[Principal, Depends(require(ADMIN))]
+BOOTSTRAP: Final = "bootstrap"
+
+
+def _not_empty_and_unique(items: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(items)) != len(items):
+        fields.refuse("duplicate", "the same item stands twice")
+    return items
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NewProducer(_Body):
+    """{name, glns, roles}"""
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    glns: Annotated[tuple[fields.Gln, ...], fields.AS_TUPLE, Field(min_length=1), AfterValidator(_not_empty_and_unique)]
+    roles: Annotated[tuple[Role, ...], fields.AS_TUPLE, Field(min_length=1), AfterValidator(_not_empty_and_unique)]
+
+
+class NewProducerKey(_Body):
+    """{label?}"""
+
+    label: fields.Name | None = None
+
+
+class NewPersonKey(_Body):
+    """{role, label}"""
+
+    role: Literal["viewer", "operator", "admin"]
+    label: fields.Name
+
+
+B = TypeVar("B", bound=_Body)
+
+
+async def _read(request: Request, shape: type[B]) -> B:
+    """Raises Problem 400 for what is not JSON, 422 for what is not `shape`."""
+    body = await request.body()
+    try:
+        value = loads(body or b"{}")
+    except Invalid as error:
+        raise Problem(400, "Bad Request", "the body is not JSON", error.faults) from None
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise Invalid(fields.faults(error, at=())) from None
+
+
+class Access:
+    """Issues and revokes keys; what it changes, this instance knows at once and the others within seconds."""
+
+    def __init__(
+        self, settings: IngestSettings, store: Store, cache: AccessCache, announcer: Announcer, admin: KafkaAdmin
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._cache = cache
+        self._announcer = announcer
+        self._admin = admin
+
+    async def open(self) -> None:
+        """Loads every key, and makes the one of the settings an administrator's."""
+        secret = self._settings.bootstrap_admin_key
+        if secret is not None:
+            key = secret.get_secret_value()
+            fresh = NewKey(key_id_of(key) or "", key, key_hash(key))
+            await self._store.ensure_bootstrap_key(_row(fresh, ADMIN, BOOTSTRAP, BOOTSTRAP, by=BOOTSTRAP), _now())
+        for record in await self._store.access_records():
+            self._cache.put(record)
+        self._cache.ready.set()
+
+    async def add_producer(self, wanted: NewProducer, by: str) -> ProducerRow:
+        """Raises Problem 409."""
+        row = ProducerRow(wanted.name, tuple(sorted(wanted.glns)), tuple(sorted(wanted.roles)), _now())
+        try:
+            await self._store.add_producer(row, by)
+        except NameTaken:
+            raise _conflict("name", "name_taken", f"there is or was a producer {wanted.name}") from None
+        except GlnTaken as error:
+            raise _conflict("glns", "gln_taken", f"{error} belongs to another producer") from None
+        return row
+
+    async def issue_to_producer(self, name: str, label: str | None, by: str) -> dict[str, Any]:
+        """The answer that shows the key, and the way into Kafka that goes with it, once. Raises Problem 404."""
+        producer = await self._store.producer(name)
+        if producer is None:
+            raise _not_found(f"there is no producer {name}")
+        fresh = new_key()
+        username = f"{name}.{fresh.key_id}"
+        password = await self._admin.admit(name, username)
+        await self._issue(_row(fresh, PRODUCER, name, label or name, by=by, kafka_username=username), producer)
+        way_in = {"username": username, "password": password, "topic": topics.inbound(name)}
+        return {"key_id": fresh.key_id, "key": fresh.key, "kafka": way_in}
+
+    async def issue_to_person(self, wanted: NewPersonKey, by: str) -> dict[str, Any]:
+        """The answer that shows the key once."""
+        fresh = new_key()
+        await self._issue(_row(fresh, wanted.role, wanted.label, wanted.label, by=by), None)
+        return {"key_id": fresh.key_id, "key": fresh.key, "role": wanted.role, "label": wanted.label}
+
+    async def _issue(self, key: Key, producer: ProducerRow | None) -> None:
+        await self._store.add_key(key)
+        glns, roles = (producer.glns, producer.roles) if producer else ((), ())
+        self._cache.put(AccessRecord(key.key_id, key.sha256, key.role, key.name, key.label, glns, roles))
+        await self._announce()
+
+    async def revoke(self, key_id: str, by: str) -> None:
+        """Raises Problem 404."""
+        record = await self._store.revoke_key(key_id, _now(), by)
+        if record is None:
+            raise _not_found(f"there is no key {key_id}")
+        self._cache.put(record)
+        await self._announce()
+
+    async def _announce(self) -> None:
+        """At once if Kafka is there, so that a key works everywhere when its owner first sees it; else soon."""
+        with suppress(Transient):
+            await self._announcer.now()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _row(fresh: NewKey, role: str, name: str, label: str, *, by: str, kafka_username: str | None = None) -> Key:
+    return Key(
+        key_id=fresh.key_id,
+        sha256=fresh.sha256,
+        role=role,
+        name=name,
+        label=label,
+        kafka_username=kafka_username,
+        created_at=_now(),
+        created_by=by,
+        announced=False,
+    )
+
+
+def _conflict(field: str, code: str, detail: str) -> Problem:
+    return Problem(409, "Conflict", detail, [Fault(field, code, detail)])
+
+
+def _not_found(detail: str) -> Problem:
+    return Problem(404, "Not Found", detail, [Fault(None, "not_found", detail)])
+
+
+def _producer_json(row: ProducerRow) -> dict[str, Any]:
+    return {"name": row.name, "glns": row.glns, "roles": row.roles, "created_at": rfc3339(row.created_at)}
+
+
+def _key_json(key: Key) -> dict[str, Any]:
+    revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
+    shown = key.model_dump(include={"key_id", "role", "name", "label", "kafka_username", "created_by"})
+    return {**shown, "created_at": rfc3339(key.created_at), "revoked_at": revoked}
+
+
+def router(settings: IngestSettings, store: Store, access: Access) -> APIRouter:
+    routes = APIRouter()
+    limit_query = Query(default=100, ge=1, le=settings.page_limit)
+
+    @routes.get("/producers")
+    async def list_producers(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+        rows = await store.producers(decode_cursor(cursor, str), limit + 1)
+        return _paged([_producer_json(row) for row in rows], limit, "name")
+
+    @routes.post("/producers", status_code=201)
+    async def add_producer(request: Request, admin: _Admin) -> Response:
+        row = await access.add_producer(await _read(request, NewProducer), admin.key_id)
+        return json_response(_producer_json(row), 201)
+
+    @routes.post("/producers/{name}/keys", status_code=201)
+    async def add_producer_key(request: Request, name: str, admin: _Admin) -> Response:
+        wanted = await _read(request, NewProducerKey)
+        return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
+
+    @routes.get("/keys")
+    async def list_keys(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+        rows = await store.keys(decode_cursor(cursor, str), limit + 1)
+        return _paged([_key_json(row) for row in rows], limit, "key_id")
+
+    @routes.post("/keys", status_code=201)
+    async def add_key(request: Request, admin: _Admin) -> Response:
+        return json_response(await access.issue_to_person(await _read(request, NewPersonKey), admin.key_id), 201)
+
+    @routes.delete("/keys/{key_id}", status_code=204)
+    async def revoke_key(key_id: str, admin: _Admin) -> Response:
+        await access.revoke(key_id, admin.key_id)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _paged(items: list[dict[str, Any]], limit: int, key: str) -> Response:
+    shown = items[:limit]
+    return json_response(page(shown, shown[-1][key] if len(items) > limit else None))

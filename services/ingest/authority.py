@@ -1,0 +1,90 @@
+"""Decides whether this sender may say this event: its role, its source, its own GLNs. Pure.
+
+Source: "Who may say what" in services/ingest/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shared.errors import Fault
+from shared.events.catalogue import CATALOGUE
+from shared.events.cloudevent import CloudEvent
+from shared.events.corrections import SOURCE_PREFIX, EventCorrected
+from shared.events.fields import Told
+from shared.events.movements import StockCounted
+from shared.keys import Principal
+
+REGULATOR: Final = "regulator"
+ROLE: Final = "role"
+FOREIGN_SOURCE: Final = "foreign_source"
+FOREIGN_GLN: Final = "foreign_gln"
+# A request whose every fault is one of these is forbidden, not wrong.
+CODES: Final = frozenset({ROLE, FOREIGN_SOURCE, FOREIGN_GLN})
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The data of an event, or of a replacement within it, and where it stands."""
+
+    type: str
+    data: Told
+    type_at: str
+    at: str
+
+
+def faults(sender: Principal, event: CloudEvent, index: int | None = None) -> list[Fault]:
+    """Why `sender` may not say `event`; empty if it may."""
+    whole = _Judged(event.type, event.data, "type", "data")
+    found = [*_of_source(sender, event.source, "source"), *_of_data(sender, whole)]
+    return [Fault(fault.field, fault.code, fault.detail, index, event.id) for fault in found]
+
+
+def _of_source(sender: Principal, source: str, at: str) -> Iterator[Fault]:
+    if source.removeprefix(SOURCE_PREFIX) not in sender.glns:
+        yield Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}")
+
+
+def _of_data(sender: Principal, judged: _Judged) -> Iterator[Fault]:
+    allowed = CATALOGUE[judged.type].roles
+    speaks_as = allowed & sender.roles
+    if not speaks_as:
+        yield Fault(judged.type_at, ROLE, f"{judged.type} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
+    elif isinstance(judged.data, EventCorrected):
+        yield from _of_correction(sender, judged.data, judged.at)
+    elif REGULATOR in speaks_as and not _is_holders_count(judged.data):
+        return  # a regulator may name any GLN
+    elif speaks_as == {REGULATOR}:
+        yield Fault(f"{judged.at}.covers", ROLE, "a regulator counts for the whole country only")
+    else:
+        yield from _of_glns(sender, judged)
+
+
+def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> Iterator[Fault]:
+    """Only its own events; what the event counts as from now on is judged like a fresh one."""
+    yield from _of_source(sender, correction.corrects.source, f"{at}.corrects.source")
+    if not CATALOGUE[correction.corrects.type].roles & sender.roles:
+        yield Fault(f"{at}.corrects.type", ROLE, f"{sender.name} may not say {correction.corrects.type}")
+    replacement = correction.replacement
+    if replacement is not None and isinstance(replacement.data, Told):
+        inner = f"{at}.replacement"
+        yield from _of_data(sender, _Judged(replacement.type, replacement.data, f"{inner}.type", f"{inner}.data"))
+
+
+def _is_holders_count(data: Told) -> bool:
+    return isinstance(data, StockCounted) and data.covers == "holder"
+
+
+def _of_glns(sender: Principal, judged: _Judged) -> Iterator[Fault]:
+    if isinstance(judged.data, StockCounted) and not _is_holders_count(judged.data):
+        return  # a count for the whole country is no one's own
+    for name in CATALOGUE[judged.type].own_glns:
+        gln = getattr(judged.data, name)
+        if gln is not None and gln not in sender.glns:
+            yield Fault(f"{judged.at}.{name}", FOREIGN_GLN, f"{gln} is none of the GLNs of {sender.name}")
+
+
+def _or(roles: frozenset[str]) -> str:
+    return " or ".join(sorted(roles)) or "nobody"

@@ -1,0 +1,56 @@
+"""POST /events: one event or a batch, acknowledged by Kafka before the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from services.ingest import intake, metrics
+from services.ingest.publisher import Publisher
+from services.ingest.settings import IngestSettings
+from shared.access import require
+from shared.clock import Clock
+from shared.errors import Problem
+from shared.events.cloudevent import BATCH, BINARY, STRUCTURED, to_kafka
+from shared.keys import PRODUCER, Principal
+from shared.web import json_response
+
+_OBJECT: Final = {"schema": {"type": "object"}}
+_REQUEST: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "CloudEvents 1.0: structured, batch, or binary (attributes in ce-* headers). See /catalogue.",
+        "content": {STRUCTURED: _OBJECT, BATCH: {"schema": {"type": "array", "maxItems": 1000}}, BINARY: _OBJECT},
+    }
+}
+
+
+def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIRouter:
+    routes = APIRouter()
+    limits = intake.Limits(settings.batch_limit_events, timedelta(seconds=settings.future_tolerance_seconds))
+
+    @routes.post("/events", status_code=202, openapi_extra=_REQUEST)
+    async def post_events(request: Request, sender: Annotated[Principal, Depends(require(PRODUCER))]) -> Response:
+        body = await request.body()
+        try:
+            events = intake.read(request.headers, body, sender, clock.now(), limits)
+        except Problem as problem:
+            _count(problem)
+            raise
+        places = await publisher.publish([to_kafka(event) for event in events])
+        for topic, number in Counter(place.topic for place in places).items():
+            metrics.EVENTS_ACCEPTED.labels(topic).inc(number)
+        accepted = [
+            {"id": event.id, "type": event.type, **place._asdict()} for event, place in zip(events, places, strict=True)
+        ]
+        return json_response({"accepted": accepted}, 202)
+
+    return routes
+
+
+def _count(problem: Problem) -> None:
+    for code, number in Counter(fault.code for fault in problem.faults).items():
+        metrics.FAULTS.labels(code).inc(number)

@@ -1,0 +1,128 @@
+"""Gives a producer its own way into Kafka, and takes it away: user, topic inbound.<producer>, right to write there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
+import yaml
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from services.ingest.settings import IngestSettings
+from shared import topics
+from shared.errors import Transient
+from shared.kafka import confluent_config
+
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
+PASSWORD_BYTES: Final = 24
+SCRAM_ITERATIONS: Final = 4096
+_MECHANISMS: Final = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512}
+_RIGHTS: Final = (AclOperation.WRITE, AclOperation.DESCRIBE)
+_log = logging.getLogger(__name__)
+
+
+class KafkaAdmin:
+    """Administration of producers on Kafka. Every method is safe to repeat and raises Transient if Kafka is away."""
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+        self._inbound: dict[str, Any] = yaml.safe_load(settings.topics_file.read_text("utf-8"))["producer_topic"]
+        self._client: AdminClient | None = None
+
+    async def admit(self, producer: str, username: str) -> str:
+        """The password of `username`, who may from now on write to the producer's own topic."""
+        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        await asyncio.to_thread(self._admit, producer, username, password)
+        return password
+
+    async def expel(self, producer: str, username: str) -> None:
+        """Takes the right first: connections that are open end there."""
+        await asyncio.to_thread(self._expel, producer, username)
+
+    def _admin(self) -> AdminClient:
+        if self._client is None:
+            password = self._settings.kafka_admin_password.get_secret_value()
+            login = {"sasl.username": self._settings.kafka_admin_username, "sasl.password": password}
+            self._client = AdminClient({**confluent_config(self._settings), **login}, logger=_log)
+        return self._client
+
+    def _admit(self, producer: str, username: str, password: str) -> None:
+        topic = NewTopic(
+            topics.inbound(producer),
+            self._inbound["partitions"],
+            self._settings.inbound_replication,
+            config=dict(self._inbound["config"]),
+        )
+        admin = self._admin()
+        _wait(admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_SECONDS), KafkaError.TOPIC_ALREADY_EXISTS)
+        info = ScramCredentialInfo(self._mechanism, SCRAM_ITERATIONS)
+        self._alter(UserScramCredentialUpsertion(username, info, password.encode()))
+        _wait(admin.create_acls([_acl(AclBinding, producer, username, right) for right in _RIGHTS]))
+
+    def _expel(self, producer: str, username: str) -> None:
+        _wait(self._admin().delete_acls([_acl(AclBindingFilter, producer, username, right) for right in _RIGHTS]))
+        self._alter(UserScramCredentialDeletion(username, self._mechanism), KafkaError.RESOURCE_NOT_FOUND)
+
+    def _alter(self, change: UserScramCredentialAlteration, *tolerated: int) -> None:
+        _wait(self._admin().alter_user_scram_credentials([change], request_timeout=REQUEST_TIMEOUT_SECONDS), *tolerated)
+
+    @property
+    def _mechanism(self) -> ScramMechanism:
+        return _MECHANISMS[self._settings.kafka_sasl_mechanism]
+
+
+def _acl(kind: type[Any], producer: str, username: str, right: AclOperation) -> Any:
+    return kind(
+        ResourceType.TOPIC,
+        topics.inbound(producer),
+        ResourcePatternType.LITERAL,
+        f"User:{username}",
+        "*",
+        right,
+        AclPermissionType.ALLOW,
+    )
+
+
+def _wait(futures: Mapping[Any, Future[Any]], *tolerated: int) -> None:
+    """Waits for every request. Raises Transient for what may pass, KafkaException for what is a bug."""
+    for error in _failures(futures.values()):
+        if error.code() in tolerated:
+            continue
+        if error.retriable() or error.code() in _AWAY:
+            raise Transient(f"Kafka's administration is away: {error.name()}")
+        raise KafkaException(error)
+
+
+_AWAY: Final = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError.REQUEST_TIMED_OUT,
+)
+
+
+def _failures(futures: Iterable[Future[Any]]) -> Iterable[KafkaError]:
+    for future in futures:
+        try:
+            future.result(REQUEST_TIMEOUT_SECONDS * 2)
+        except KafkaException as error:
+            yield error.args[0]

@@ -1,0 +1,44 @@
+"""Reads the settings of ingest; services/ingest/defaults.toml says what each means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.keys import key_id_of
+from shared.settings import ROOT, ServiceSettings, settings_config
+
+
+class IngestSettings(ServiceSettings):
+    SERVICE: ClassVar[str] = "ingest"
+    model_config = settings_config("ingest")
+
+    bootstrap_admin_key: SecretStr | None = None
+    kafka_admin_username: str
+    kafka_admin_password: SecretStr
+    topics_file: Path
+    inbound_replication: int = Field(ge=-1)
+
+    batch_limit_events: int = Field(gt=0)
+    future_tolerance_seconds: float = Field(ge=0)
+    publish_timeout_seconds: float = Field(gt=0)
+    connect_wait_seconds: float = Field(ge=0)
+    retry_after_seconds: int = Field(gt=0)
+    in_flight_limit_events: int = Field(gt=0)
+
+    announce_poll_seconds: float = Field(gt=0)
+    announce_batch_keys: int = Field(gt=0)
+
+    @field_validator("topics_file")
+    @classmethod
+    def _from_the_root(cls, value: Path) -> Path:
+        return value if value.is_absolute() else ROOT / value
+
+    @field_validator("bootstrap_admin_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and key_id_of(value.get_secret_value()) is None:
+            raise ValueError("a key is sw_<12 characters>_<secret>")
+        return value

@@ -1,0 +1,171 @@
+"""Writes and reads the tables of ingest; nothing else writes them. Every change by a person is audited with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.ingest.tables import Audit, Gln, Key, Producer
+from shared.clock import rfc3339
+from shared.database import AWAY
+from shared.errors import Transient
+from shared.keys import AccessRecord
+
+Announce = Callable[[Sequence[tuple[Key, AccessRecord]]], Awaitable[None]]
+
+
+class NameTaken(Exception):
+    """There is, or was, a producer of this name."""
+
+
+class GlnTaken(Exception):
+    """Some of `glns` belong to another producer."""
+
+    def __init__(self, glns: Sequence[str]) -> None:
+        self.glns = tuple(glns)
+        super().__init__(", ".join(glns))
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerRow:
+    """A producer with its GLNs."""
+
+    name: str
+    glns: tuple[str, ...]
+    roles: tuple[str, ...]
+    created_at: datetime
+
+
+class Store:
+    """The schema `ingest`. Every method raises Transient while PostgreSQL is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        try:
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (*AWAY, PoolTimeoutError, InterfaceError, OperationalError) as error:
+            raise Transient("the database is away") from error
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, AWAY):
+                raise Transient("the database is away") from error
+            raise
+
+    async def add_producer(self, row: ProducerRow, by: str) -> None:
+        """Raises NameTaken or GlnTaken."""
+        try:
+            async with self._transaction() as session:
+                if await session.get(Producer, row.name) is not None:
+                    raise NameTaken(row.name)
+                taken = (await session.exec(select(Gln.gln).where(col(Gln.gln).in_(row.glns)))).all()
+                if taken:
+                    raise GlnTaken(sorted(taken))
+                session.add(Producer(name=row.name, roles=list(row.roles), created_at=row.created_at))
+                await session.flush()
+                session.add_all(Gln(gln=gln, producer=row.name) for gln in row.glns)
+                detail = {"glns": list(row.glns), "roles": list(row.roles)}
+                session.add(Audit(by=by, action="producer_added", subject=row.name, detail=detail))
+        except IntegrityError:  # someone else added the same name or GLN since the look above
+            raise NameTaken(row.name) from None
+
+    async def producer(self, name: str) -> ProducerRow | None:
+        found = await self._producers(Producer.name == name, 1)
+        return found[0] if found else None
+
+    async def producers(self, after: str | None, limit: int) -> list[ProducerRow]:
+        """By name, beginning behind `after`."""
+        return await self._producers(col(Producer.name) > (after or ""), limit)
+
+    async def _producers(self, condition: Any, limit: int) -> list[ProducerRow]:
+        glns = select(func.array_agg(Gln.gln)).where(col(Gln.producer) == Producer.name).scalar_subquery()
+        query = select(Producer, glns).where(condition).order_by(col(Producer.name)).limit(limit)
+        async with self._transaction() as session:
+            rows = (await session.exec(query)).all()
+        return [
+            ProducerRow(row.name, tuple(sorted(found or ())), tuple(row.roles), row.created_at) for row, found in rows
+        ]
+
+    async def keys(self, after: str | None, limit: int) -> list[Key]:
+        """By id, beginning behind `after`, revoked ones too."""
+        query = select(Key).where(col(Key.key_id) > (after or "")).order_by(col(Key.key_id)).limit(limit)
+        async with self._transaction() as session:
+            return list((await session.exec(query)).all())
+
+    async def add_key(self, key: Key) -> None:
+        async with self._transaction() as session:
+            session.add(key)
+            detail = {"role": key.role, "name": key.name, "label": key.label, "kafka_username": key.kafka_username}
+            session.add(Audit(by=key.created_by, action="key_issued", subject=key.key_id, detail=detail))
+
+    async def revoke_key(self, key_id: str, at: datetime, by: str) -> AccessRecord | None:
+        """The key as it is from now on; None if there is none. Revoking twice keeps the first moment."""
+        async with self._transaction() as session:
+            key = await session.get(Key, key_id, with_for_update=True)
+            if key is not None and key.revoked_at is None:
+                key.revoked_at, key.announced = at, False
+                session.add(Audit(by=by, action="key_revoked", subject=key_id, detail={}))
+            return None if key is None else (await self._records(session, [key]))[0]
+
+    async def ensure_bootstrap_key(self, key: Key, at: datetime) -> None:
+        """`key` is the one of the settings: it is added if it is new, and a former one is revoked."""
+        async with self._transaction() as session:
+            if await session.get(Key, key.key_id) is None:
+                session.add(key)
+            former = (col(Key.created_by) == key.created_by, col(Key.key_id) != key.key_id)
+            standing = col(Key.revoked_at).is_(None)
+            await session.exec(update(Key).where(*former, standing).values(revoked_at=at, announced=False))
+
+    async def access_records(self) -> list[AccessRecord]:
+        """Every key as all services are told of it."""
+        async with self._transaction() as session:
+            return await self._records(session, (await session.exec(select(Key))).all())
+
+    async def announce(self, limit: int, tell: Announce) -> int:
+        """Hands keys that are not announced to `tell`, and marks them when it returns. Returns how many.
+
+        Their rows stay locked meanwhile, so that two instances never tell two states of one key in the wrong order.
+        """
+        waiting = select(Key).where(col(Key.announced).is_(False)).order_by(col(Key.key_id)).limit(limit)
+        async with self._transaction() as session:
+            keys = list((await session.exec(waiting.with_for_update(skip_locked=True))).all())
+            if keys:
+                await tell(list(zip(keys, await self._records(session, keys), strict=True)))
+            for key in keys:
+                key.announced = True
+            return len(keys)
+
+    async def _records(self, session: AsyncSession, keys: Sequence[Key]) -> list[AccessRecord]:
+        names = {key.name for key in keys if key.role == "producer"}
+        roles = dict(
+            (await session.exec(select(Producer.name, Producer.roles).where(col(Producer.name).in_(names)))).all()
+        )
+        glns: dict[str, list[str]] = {}
+        for name, gln in (await session.exec(select(Gln.producer, Gln.gln).where(col(Gln.producer).in_(names)))).all():
+            glns.setdefault(name, []).append(gln)
+        return [_record(key, roles, glns) for key in keys]
+
+
+def _record(key: Key, roles: Mapping[str, Sequence[str]], glns: Mapping[str, Sequence[str]]) -> AccessRecord:
+    of_producer = key.role == "producer"
+    return AccessRecord(
+        key_id=key.key_id,
+        sha256=key.sha256,
+        role=key.role,
+        name=key.name,
+        label=key.label,
+        glns=tuple(sorted(glns.get(key.name, ()))) if of_producer else (),
+        roles=tuple(sorted(roles.get(key.name, ()))) if of_producer else (),
+        revoked_at=None if key.revoked_at is None else rfc3339(key.revoked_at),
+    )

@@ -1,0 +1,1 @@
+"""The supply service: an exact running ledger of the nation's medicine supply, measured against its goals."""

@@ -1,0 +1,179 @@
+"""Wires the supply service: migrations, consumer, evaluation, access, HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+
+from services.supply import metrics
+from services.supply.api import add_routes
+from services.supply.claims import TOPIC_IDS, Place
+from services.supply.consumer import LedgerConsumer
+from services.supply.evaluation import Evaluation
+from services.supply.goals import load_goals
+from services.supply.settings import SupplySettings
+from shared.access import AccessCache
+from shared.database import AWAY, migrate, pool
+from shared.kafka import security
+from shared.settings import ROOT
+from shared.telemetry import logger
+from shared.web import create_app, stop_tasks
+
+WATCH_EVERY_SECONDS: Final = 5.0
+LAG_RETRY_SECONDS: Final = 1.0
+EXIT_FATAL: Final = 70
+
+log = logger(__name__)
+
+
+class Supply:
+    """Everything that runs in one instance."""
+
+    def __init__(self, settings: SupplySettings) -> None:
+        self.settings = settings
+        self.clock = settings.domain_clock()
+        self.goals = load_goals(ROOT / settings.goals_dir)
+        self.access = AccessCache()
+        self.failed = False
+        self.consumer: LedgerConsumer | None = None
+        self.database_answers = False
+
+    def readiness(self) -> dict[str, bool]:
+        return {
+            "database": self.database_answers,
+            "access": self.access.ready.is_set(),
+            "consumer": self.consumer is not None and self.consumer.ready,
+        }
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        settings = self.settings
+        await migrate(settings)
+        writer = await pool(
+            settings,
+            size=settings.database_pool_size,
+            command_timeout_seconds=settings.write_timeout_seconds,
+            idle_in_transaction_timeout_ms=settings.idle_in_transaction_timeout_ms,
+        )
+        readers = await pool(
+            settings, size=settings.database_pool_size, command_timeout_seconds=settings.database_timeout_seconds
+        )
+        self.database_answers = True
+        lag = Lag(settings, writer)
+        self.consumer = LedgerConsumer(settings, writer, self.fatal)
+        evaluation = Evaluation(settings, writer, self.clock, self.goals, self.regulators, lag.records)
+        app.state.access, app.state.clock, app.state.goals = self.access, self.clock, self.goals
+        app.state.readers, app.state.regulators = readers, self.regulators
+        tasks = [
+            asyncio.create_task(self._watched(work), name=name)
+            for name, work in {
+                "access": self.access.follow(settings),
+                "consumer": self.consumer.run(),
+                "evaluation": evaluation.run(),
+                "watchdog": self._watch(writer, lag),
+            }.items()
+        ]
+        try:
+            yield
+        finally:
+            await self.consumer.stop()
+            await stop_tasks(*tasks)
+            await evaluation.stop()
+            await lag.stop()
+            await asyncio.gather(writer.close(), readers.close())
+
+    def regulators(self) -> frozenset[str]:
+        """GLNs of the regulators: what they say of agreements counts although they are no party."""
+        return self.access.glns_of("regulator")
+
+    def fatal(self, why: str, error: BaseException) -> None:
+        """Ends the process: what cannot be right must not go on. A supervisor starts it again."""
+        log.critical(why, error=str(error), exc_info=error)
+        self.failed = True
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _watched(self, work: Any) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+            self.fatal("bug in a background task", error)
+
+    async def _watch(self, writer: asyncpg.Pool, lag: Lag) -> None:
+        """Ends the process when broker and database answer, there is lag, and no position has moved for long."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_SECONDS)
+            try:
+                await writer.fetchval("SELECT 1")
+                self.database_answers = True
+                behind = await lag.records()
+            except AWAY:
+                self.database_answers = False
+                continue
+            except KafkaError:
+                continue
+            metrics.LAG.set(behind)
+            assert self.consumer is not None
+            own = sum(lag.by_place.get(place, 0) for place in self.consumer.claimed)
+            quiet = time.monotonic() - self.consumer.moved_at
+            if own == 0:
+                self.consumer.moved_at = time.monotonic()
+            elif quiet > self.settings.stall_after_seconds:
+                self.fatal("stalled", RuntimeError(f"{own} records wait and nothing moved for {quiet:.0f} s"))
+
+
+class Lag:
+    """How many records of the trusted topics are not yet in the ledger, over all partitions and instances."""
+
+    def __init__(self, settings: SupplySettings, writer: asyncpg.Pool) -> None:
+        self._settings = settings
+        self._pool = writer
+        self._consumer: AIOKafkaConsumer | None = None
+        self.by_place: dict[Place, int] = {}
+
+    async def records(self) -> int:
+        """Raises KafkaError or a database error while one of them is away."""
+        if self._consumer is None:
+            self._consumer = await self._started_consumer()
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        rows = await self._pool.fetch("SELECT topic_id, partition, next_offset FROM positions")
+        done = {(row[0], row[1]): row[2] for row in rows}
+        self.by_place = {
+            (place.topic, place.partition): max(0, end - done.get((TOPIC_IDS[place.topic], place.partition), 0))
+            for place, end in ends.items()
+        }
+        return sum(self.by_place.values())
+
+    async def _started_consumer(self) -> AIOKafkaConsumer:
+        """Without a group it is assigned every partition; it only asks for their ends, so all are paused."""
+        fresh = AIOKafkaConsumer(*TOPIC_IDS, **security(self._settings), group_id=None, enable_auto_commit=False)
+        try:
+            await fresh.start()
+        except BaseException:
+            await fresh.stop()
+            raise
+        fresh.pause(*fresh.assignment())
+        return fresh
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+
+def create(settings: SupplySettings) -> tuple[FastAPI, Supply]:
+    """The application and what runs behind it."""
+    supply = Supply(settings)
+    app = create_app(settings, "Supply Watch: supply", supply.lifespan, supply.readiness)
+    add_routes(app)
+    return app, supply

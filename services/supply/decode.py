@@ -1,0 +1,99 @@
+"""Turns consumed records into what the ledger writes: typed, hashed, chained, and each partition without a gap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from services.supply.claims import Claim, Place
+from services.supply.journal import Advance
+from services.supply.record import Consumed, link, named_in, pack_headers
+from shared.events import reader
+
+YIELD_EVERY_RECORDS: Final = 200
+
+
+class Gap(Exception):
+    """Kafka delivered a record beyond the one that must come next."""
+
+    def __init__(self, place: Place, expected: int, found: int) -> None:
+        self.place = place
+        self.expected = expected
+        super().__init__(f"{place[0]}[{place[1]}]: expected offset {expected}, got {found}")
+
+
+class Batch(msgspec.Struct):
+    """Decoded records and the steps they make; `session` names the set of claims under which they were decoded."""
+
+    session: int
+    advances: list[Advance]
+    records: list[Consumed]
+
+
+async def decode(raw: Sequence[Any], claims: dict[Place, Claim], session: int) -> tuple[Batch, Gap | None]:
+    """Decodes what is claimed and new; moves the claims on. A gap ends its partition's part of the batch."""
+    started: dict[Place, int] = {}
+    records: list[Consumed] = []
+    gap: Gap | None = None
+    for number, message in enumerate(raw, 1):
+        if number % YIELD_EVERY_RECORDS == 0:
+            await asyncio.sleep(0)
+        place = (message.topic, message.partition)
+        held = claims.get(place)
+        if held is None or message.offset < held.next_offset:
+            continue
+        if message.offset > held.next_offset:
+            gap = gap or Gap(place, held.next_offset, message.offset)
+            continue
+        started.setdefault(place, held.next_offset)
+        records.append(_consumed(message, held))
+    advances = [_advance(claims[place], old) for place, old in started.items()]
+    return Batch(session, advances, records), gap
+
+
+def _advance(held: Claim, old_offset: int) -> Advance:
+    return Advance(held.topic_id, held.partition, held.epoch, old_offset, held.next_offset, held.chain)
+
+
+def _consumed(message: Any, held: Claim) -> Consumed:
+    """The record as the journal keeps it; the claim's chain and offset move on past it."""
+    headers = pack_headers(message.headers)
+    held.chain = link(
+        held.chain,
+        held.topic.encode(),
+        held.partition,
+        message.offset,
+        message.timestamp,
+        message.key,
+        headers,
+        message.value,
+    )
+    held.next_offset = message.offset + 1
+    event, why = None, None
+    try:
+        event = reader.read(message.headers, message.value)
+    except reader.Unreadable as error:
+        why = error.reason
+    return Consumed(
+        topic_id=held.topic_id,
+        partition=held.partition,
+        offset=message.offset,
+        timestamp_ms=message.timestamp,
+        key=message.key,
+        headers=headers,
+        value=message.value,
+        chain=held.chain,
+        event=event,
+        event_key=_key_of_unreadable(message) if event is None else reader.event_key(event.source, event.id),
+        content=None if event is None else reader.content_hash(event),
+        why=why,
+    )
+
+
+def _key_of_unreadable(message: Any) -> bytes | None:
+    """By which its sender can ask what became of it."""
+    named = named_in(message.headers)
+    return None if named is None else reader.event_key(*named)

@@ -1,0 +1,110 @@
+"""Measures everything on a day from lots and facts: indicators, goals, obligations, anomalies. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from services.supply import anomalies, goals, obligations
+from services.supply.anomalies import Anomaly, OddRecord
+from services.supply.goals import Assessment, Goal
+from services.supply.indicators import INDICATORS, Market, Measured
+from services.supply.lot import LotState
+from services.supply.obligations import Obligation
+from services.supply.registry import Registry
+from services.supply.supplied import Window, supplied
+
+LotKey = tuple[int, str]
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports, oddities."""
+
+    on: date
+    lots: Sequence[LotState]
+    reached: Mapping[LotKey, int]
+    exported_on: Mapping[LotKey, date]
+    registry: Registry
+    odd: Sequence[OddRecord] = ()
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """Everything that is told about a day."""
+
+    on: date
+    indicators: list[Measured]
+    goals: list[Assessment]
+    obligations: list[Obligation]
+    anomalies: list[Anomaly]
+
+    def subjects(self) -> dict[str, dict[str, Any]]:
+        """What alerts are told, by subject."""
+        return {
+            **{f"indicator/{item.name}/{item.scope}": item.as_json() for item in self.indicators},
+            **{f"goal/{item.goal.goal}": item.as_json() for item in self.goals},
+            **{f"obligation/{item.obligation}": item.as_json() for item in self.obligations},
+            **{f"anomaly/{item.key}": item.as_json() for item in self.anomalies},
+        }
+
+
+def market(ledger: Ledger, window: Window, domestic_local_steps: frozenset[str]) -> Market:
+    """The market on the ledger's day: supplied packs of the window, products and agreements."""
+    packings = ledger.registry.packings(ledger.on)
+    return Market(
+        on=ledger.on,
+        supplied=supplied(
+            ledger.lots, dict(ledger.reached), ledger.registry, packings, ledger.on, window, domestic_local_steps
+        ),
+        packings=packings,
+        agreements={agreement.agreement: agreement for agreement in ledger.registry.agreements(ledger.on)},
+    )
+
+
+def picture(
+    ledger: Ledger,
+    definitions: Iterable[Goal],
+    at_deadline: Mapping[str, Measured],
+    domestic_local_steps: frozenset[str],
+) -> Picture:
+    """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
+    definitions = list(definitions)
+    markets = {
+        window: market(ledger, window, domestic_local_steps)
+        for window in {"days_365", *(goal.window for goal in definitions)}
+    }
+    assessed = []
+    for goal in definitions:
+        measured = INDICATORS[goal.indicator](goal.scope, markets[goal.window])
+        assessed.append(goals.assess(goal, measured, ledger.on, at_deadline.get(goal.goal)))
+    return Picture(
+        on=ledger.on,
+        indicators=_indicators(markets["days_365"], definitions),
+        goals=assessed,
+        obligations=_obligations(ledger, markets["days_365"]),
+        anomalies=_anomalies(ledger),
+    )
+
+
+def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
+    """Every indicator for the whole market, each agreement, and each scope that a goal is set for."""
+    scopes = {"all", *(f"agreement:{name}" for name in seen.agreements), *(goal.scope for goal in definitions)}
+    return [measure(scope, seen) for _, measure in sorted(INDICATORS.items()) for scope in sorted(scopes)]
+
+
+def _obligations(ledger: Ledger, seen: Market) -> list[Obligation]:
+    registered_on: dict[int, date] = {}
+    for held in ledger.registry.authorisations(ledger.on):
+        if held.origin == "domestic":
+            for pack in held.packs:
+                gtin = int(pack.gtin)
+                registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
+    shown = obligations.evidence(ledger.lots, ledger.exported_on, registered_on, ledger.on)
+    return obligations.milestones(seen.agreements.values(), seen.packings, shown)
+
+
+def _anomalies(ledger: Ledger) -> list[Anomaly]:
+    of_lots = [anomaly for lot in ledger.lots for anomaly in anomalies.of_lot(lot, ledger.on)]
+    return of_lots + anomalies.of_records(ledger.odd)

@@ -1,0 +1,109 @@
+"""Reads what a day's measurement needs, live or as known at a checkpoint, in the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final
+
+import asyncpg
+
+from services.supply.anomalies import OddRecord
+from services.supply.asof import BEFORE, CUT, Cut, facts_at, lots_at, lots_now, reached_at, reached_now
+from services.supply.claims import TOPIC_OF
+from services.supply.fold import Known, Verdict
+from services.supply.known_events import correction_of, family, originals
+from services.supply.measure import Ledger
+from services.supply.record import named_in, unpack_headers
+from services.supply.registry import Registry
+from shared.clock import day_of
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+# More odd records than this are a broken producer; the newest are shown.
+MAX_ODD_RECORDS: Final = 1_000
+
+_EXPORTED_NOW = """
+SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
+"""
+_EXPORTED_AT = f"""
+SELECT gtin, lot, min(effective_on) FROM (
+    SELECT gtin, lot, effective_on, sum(CASE WHEN reversal THEN -packs ELSE packs END) AS packs
+    FROM journal {CUT} WHERE {BEFORE} AND effective_on <= $4
+    AND ((NOT reversal AND credit = 6) OR (reversal AND debit = 6)) GROUP BY gtin, lot, effective_on
+) days WHERE packs > 0 GROUP BY gtin, lot
+"""
+_ODD = f"""
+SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+WHERE {BEFORE} AND verdict >= 2 ORDER BY recorded_at DESC LIMIT {MAX_ODD_RECORDS}
+"""
+# Only these can be waiting or in competition; the pure rules then say which are.
+_DOUBTFUL = f"""
+SELECT c.event_key, c.target, c.source, c.id, c.time, c.data::text, c.recorded FROM (
+    SELECT *, count(*) OVER (PARTITION BY target) AS rivals, time AS recorded FROM corrections {CUT}
+    WHERE {BEFORE}
+) c LEFT JOIN event_ids e ON e.event_key = c.target WHERE e.event_key IS NULL OR c.rivals > 1
+LIMIT {MAX_ODD_RECORDS}
+"""
+
+
+async def ledger_now(connection: Connection, cut: Cut, on: date, regulators: frozenset[str]) -> Ledger:
+    """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
+    return Ledger(
+        on=on,
+        lots=await lots_now(connection, on),
+        reached=await reached_now(connection, on),
+        exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
+        registry=Registry(await facts_at(connection, cut), regulators),
+        odd=await odd_records(connection, cut),
+    )
+
+
+async def ledger_at(connection: Connection, cut: Cut, on: date, regulators: frozenset[str]) -> Ledger:
+    """The state as known at `cut`, folded from the journal."""
+    exported = await connection.fetch(_EXPORTED_AT, *cut.columns, on)
+    return Ledger(
+        on=on,
+        lots=await lots_at(connection, cut, on),
+        reached=await reached_at(connection, cut, on),
+        exported_on={(gtin, lot): day for gtin, lot, day in exported},
+        registry=Registry(await facts_at(connection, cut), regulators),
+        odd=await odd_records(connection, cut),
+    )
+
+
+async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
+    """Conflicting and unreadable records, and corrections that wait or lost, as known at `cut`."""
+    found = [_odd(row) for row in await connection.fetch(_ODD, *cut.columns)]
+    return found + await _odd_corrections(connection, cut)
+
+
+def _odd(row: Any) -> OddRecord:
+    verdict, topic_id, partition, offset, recorded_at, headers = row
+    place = f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
+    named = named_in(unpack_headers(headers))
+    if verdict == Verdict.UNREADABLE:
+        detail = f"no reader understands the record at {place}"
+        return OddRecord("unreadable", place, day_of(recorded_at), detail, *(named or ()))
+    assert named is not None
+    detail = f"the record at {place} repeats the id of an event with other content; the first stands"
+    return OddRecord("id_conflict", place, day_of(recorded_at), detail, *named)
+
+
+async def _odd_corrections(connection: Connection, cut: Cut) -> list[OddRecord]:
+    doubtful = [correction_of(row) for row in await connection.fetch(_DOUBTFUL, *cut.columns)]
+    if not doubtful:
+        return []
+    starts = {correction.key for correction in doubtful}
+    around = await family(connection, climb_from=starts, keys=starts | {item.target for item in doubtful})
+    targets = {correction.target for correction in around.values()}
+    known = Known({}, await originals(connection, targets - around.keys()), around.values())
+    found = []
+    for correction in doubtful:
+        state = known.state_of(correction)
+        kind = {"waiting": "correction_without_original", "conflict": "correction_conflict"}.get(state)
+        if kind is not None:
+            detail = {
+                "waiting": "the event that it corrects has not come",
+                "conflict": "another correction of the same event holds",
+            }[state]
+            found.append(OddRecord(kind, "", day_of(correction.time), detail, correction.source, correction.id))
+    return found

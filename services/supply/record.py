@@ -1,0 +1,132 @@
+"""Turns a consumed Kafka record into the bytes that the journal keeps and chains. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.events import reader
+
+_U32 = struct.Struct(">I")
+_HEAD = struct.Struct(">IQq")  # partition, offset, timestamp in milliseconds
+_NULL = _U32.pack(0xFFFFFFFF)
+CHAIN_START = bytes(32)
+
+Header = tuple[str, bytes | None]
+
+
+class Consumed(msgspec.Struct, gc=False):
+    """One record as it came from a trusted topic. `event` is None where no reader understands it (`why` says so)."""
+
+    topic_id: int
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    headers: bytes
+    value: bytes | None
+    chain: bytes
+    event: reader.Event | None
+    event_key: bytes | None
+    content: bytes | None
+    why: str | None = None
+
+
+# Lengths and header names recur in every record: their packed forms are made once.
+_LENGTHS = [_U32.pack(length) for length in range(4096)]
+_NAMES: dict[str, bytes] = {}
+MAX_REMEMBERED_NAMES = 256
+
+
+def _prefixed(part: bytes | None) -> bytes:
+    return _NULL if part is None else _length(part) + part
+
+
+def _length(part: bytes) -> bytes:
+    length = len(part)
+    return _LENGTHS[length] if length < 4096 else _U32.pack(length)
+
+
+def _name(name: str) -> bytes:
+    packed = _NAMES.get(name)
+    if packed is None:
+        packed = _prefixed(name.encode("utf-8", "surrogateescape"))
+        if len(_NAMES) < MAX_REMEMBERED_NAMES:
+            _NAMES[name] = packed
+    return packed
+
+
+def pack_headers(headers: Sequence[Header]) -> bytes:
+    """The sorted headers: a count, then name and value of each, all lengths 32-bit big-endian (2^32-1: null)."""
+    parts = [_U32.pack(len(headers))]
+    try:
+        ordered = sorted(headers)
+    except TypeError:  # one name twice, once without a value
+        ordered = sorted(headers, key=_in_order)
+    for name, value in ordered:
+        parts.append(_NAMES.get(name) or _name(name))
+        if value is None:
+            parts.append(_NULL)
+        else:
+            parts.append(_length(value))
+            parts.append(value)
+    return b"".join(parts)
+
+
+def _in_order(header: Header) -> tuple[str, bool, bytes]:
+    """By name, then value, a null before an empty one."""
+    name, value = header
+    return (name, value is not None, value or b"")
+
+
+def unpack_headers(packed: bytes) -> list[tuple[str, bytes]]:
+    """The headers inside what pack_headers made; a null value reads as empty."""
+    (count,) = _U32.unpack_from(packed)
+    at, found = 4, []
+    for _ in range(count):
+        name, at = _take(packed, at)
+        value, at = _take(packed, at)
+        found.append((name.decode("utf-8", "surrogateescape"), value))
+    return found
+
+
+def _take(packed: bytes, at: int) -> tuple[bytes, int]:
+    (length,) = _U32.unpack_from(packed, at)
+    at += 4
+    if length == 0xFFFFFFFF:
+        return b"", at
+    return packed[at : at + length], at + length
+
+
+def named_in(headers: Sequence[Header]) -> tuple[str, str] | None:
+    """Source and id that a record claims, also one that no reader understands; None where either is missing."""
+    found = dict(headers)
+    try:
+        source, id_ = ((found.get(name) or b"").decode() for name in ("ce_source", "ce_id"))
+    except UnicodeDecodeError:
+        return None
+    return (source, id_) if source and id_ else None
+
+
+def link(
+    before: bytes,
+    topic: bytes,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    headers: bytes,
+    value: bytes | None,
+) -> bytes:
+    """h(n) = SHA-256(h(n-1) ‖ topic ‖ partition ‖ offset ‖ timestamp ‖ key ‖ sorted headers ‖ value).
+
+    Every variable part carries its length; neither batches nor the time of recording enter.
+    """
+    key_length = _NULL if key is None else _length(key)
+    value_length = _NULL if value is None else _length(value)
+    place = _HEAD.pack(partition, offset, timestamp_ms)
+    parts = (before, _length(topic), topic, place, key_length, key or b"", _length(headers), headers)
+    return hashlib.sha256(b"".join((*parts, value_length, value or b""))).digest()

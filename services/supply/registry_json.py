@@ -1,0 +1,75 @@
+"""Shapes what the registry holds as JSON: decimals as strings, days as ISO dates, each with its events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from services.supply.indicators import text
+from services.supply.lot import gtin_text
+from services.supply.registry import Agreement, Authorisation, Fact, Packing, Registry
+
+
+def plain(value: Any) -> Any:
+    """A struct of the catalogue as JSON-ready values."""
+    return msgspec.to_builtins(value)
+
+
+def events(facts: Sequence[Fact]) -> list[dict[str, str]]:
+    return [{"source": fact.source, "id": fact.id} for fact in facts]
+
+
+def product_json(packing: Packing, registry: Registry, on: date) -> dict[str, Any]:
+    return {
+        "gtin": gtin_text(packing.gtin),
+        "product": plain(packing.product),
+        "pack_size": packing.pack_size,
+        "ddd_per_pack": text(packing.ddd_per_pack),
+        "authorisation": packing.authorisation,
+        "origin": packing.origin,
+        "local_step": packing.local_step,
+        "agreement": packing.agreement,
+        "price": registry.price_on(packing.gtin, on),
+    }
+
+
+def authorisation_json(held: Authorisation, on: date) -> dict[str, Any]:
+    return {
+        "authorisation": held.authorisation,
+        "status": held.status,
+        "valid": held.valid_on(on),
+        "product": plain(held.product),
+        "packs": plain(held.packs),
+        "origin": held.origin,
+        "local_step": held.local_step,
+        "holder": held.holder,
+        "manufacturer": held.manufacturer,
+        "granted_on": held.granted_on.isoformat(),
+        "expires_on": held.expires_on.isoformat(),
+        "renewal_filed_on": held.renewal_filed_on and held.renewal_filed_on.isoformat(),
+        "agreement": held.agreement,
+        "events": events(held.events),
+    }
+
+
+def agreement_json(held: Agreement) -> dict[str, Any]:
+    return {
+        "agreement": held.agreement,
+        "title": held.title,
+        "originator": held.originator,
+        "recipient": held.recipient,
+        "signed_on": held.signed_on.isoformat(),
+        "ended_on": held.ended_on and held.ended_on.isoformat(),
+        "products": plain(held.products),
+        "milestones": [
+            {
+                **plain(item),
+                "reached_on": held.reached[item.milestone].isoformat() if item.milestone in held.reached else None,
+            }
+            for item in held.milestones
+        ],
+        "events": events(held.events),
+    }

@@ -1,0 +1,31 @@
+"""The settings of the supply service. Defaults with their meaning: defaults.toml in this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shared.settings import ServiceSettings, settings_config
+
+
+class SupplySettings(ServiceSettings):
+    """See defaults.toml."""
+
+    SERVICE: ClassVar[str] = "supply"
+    model_config = settings_config("supply")
+
+    goals_dir: Path
+    checkpoint_dir: Path
+    batch_records: int = Field(gt=0, le=50_000)
+    write_timeout_seconds: float = Field(gt=0)
+    idle_in_transaction_timeout_ms: int = Field(gt=0)
+    checkpoint_every_seconds: float = Field(gt=0)
+    evaluation_lease_seconds: float = Field(gt=0)
+    heartbeat_every_seconds: float = Field(gt=0)
+    catching_up_lag_records: int = Field(gt=0)
+    history_age_days: int = Field(gt=0)
+    history_quiet_seconds: float = Field(gt=0)
+    stall_after_seconds: float = Field(gt=0)
+    domestic_local_steps: tuple[Literal["full", "fill_finish", "packaging"], ...]

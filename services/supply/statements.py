@@ -1,0 +1,244 @@
+"""Answers for one lot and one event: the lot's statement, and what became of an event. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from services.supply.asof import BEFORE, CUT, Cut, facts_at, lots_at
+from services.supply.claims import TOPIC_OF
+from services.supply.fold import Known, Verdict
+from services.supply.known_events import family, originals
+from services.supply.lot import LotState, gtin_text, stock
+from services.supply.places import NAME_OF
+from services.supply.record import unpack_headers
+from services.supply.registry import Registry
+from shared.events.reader import event_key
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_ENTRY = (
+    "j.debit, j.credit, j.packs, j.effective_on, j.reversal, j.topic_id, j.partition, j.kafka_offset, j.seq,"
+    " j.recorded_at, j.cause, j.gtin, j.lot"
+)
+_STATEMENT = f"""
+SELECT {_ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND gtin = $4 AND lot = $5
+AND debit IS NOT NULL AND effective_on <= $6
+AND (recorded_at, topic_id, partition, kafka_offset, seq) > ($7, $8, $9, $10, $11)
+ORDER BY recorded_at, topic_id, partition, kafka_offset, seq LIMIT $12
+"""
+_OF_EVENT = f"""
+SELECT {_ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND debit IS NOT NULL
+AND ((topic_id = $4 AND partition = $5 AND kafka_offset = $6 AND cause IS NULL) OR cause = $7)
+ORDER BY recorded_at, topic_id, partition, kafka_offset, seq
+"""
+# Which event an entry belongs to: the correction that caused it, else the event of its own record.
+_SAID_BY_PLACE = """
+SELECT j.topic_id, j.partition, j.kafka_offset, j.headers FROM journal j
+JOIN unnest($1::smallint[], $2::smallint[], $3::bigint[]) AS wanted (topic_id, partition, kafka_offset)
+USING (topic_id, partition, kafka_offset) WHERE j.seq = 0
+"""
+_SAID_BY_KEY = """
+SELECT e.event_key, j.headers FROM event_ids e JOIN journal j USING (topic_id, partition, kafka_offset)
+WHERE e.event_key = ANY($1::bytea[]) AND j.seq = 0
+"""
+_RECORD = f"""
+SELECT topic_id, partition, kafka_offset, j.recorded_at, j.headers
+FROM event_ids e JOIN journal j USING (topic_id, partition, kafka_offset) {CUT}
+WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
+"""
+_CONFLICTS = f"""
+SELECT count(*) FROM journal {CUT} WHERE {BEFORE} AND verdict = {int(Verdict.CONFLICT)}
+AND event_key = $4
+"""
+_UNREADABLE = f"""
+SELECT topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+WHERE {BEFORE} AND verdict = {int(Verdict.UNREADABLE)} AND event_key = $4 ORDER BY recorded_at LIMIT 1
+"""
+Place = tuple[datetime, int, int, int, int]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Who said an event, as headers tell."""
+
+    source: str
+    id: str
+    type: str
+    time: str
+
+    def ref(self) -> dict[str, str]:
+        return {"source": self.source, "id": self.id, "type": self.type}
+
+
+def said(headers: bytes) -> Said:
+    named = dict(unpack_headers(headers))
+    return Said(*(named.get(f"ce_{name}", b"").decode("utf-8", "replace") for name in ("source", "id", "type", "time")))
+
+
+async def lot_statement(
+    connection: Connection, cut: Cut, state: LotState, registry: Registry, on: date, after: Place, limit: int
+) -> tuple[dict[str, Any], Place | None]:
+    """The body of GET /lots/{gtin}/{lot}, and the place after which the next page begins (None: this is the last)."""
+    rows = await connection.fetch(_STATEMENT, *cut.columns, state.gtin, state.lot, on, *after, limit + 1)
+    shown = rows[:limit]
+    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
+    body = {
+        "gtin": gtin_text(state.gtin),
+        "lot": state.lot or None,
+        "origin": state.origin,
+        "expires_on": _day(state.expires_on),
+        "recalled_on": _day(recalled_on),
+        "supplied_on": _day(state.supplied_on),
+        "introduced_on": _day(state.introduced_on),
+        "places": state.places(),
+        **_stock(state, recalled_on, on),
+        "transfers": await with_events(connection, shown),
+    }
+    last = shown[-1] if len(rows) > limit else None
+    return body, None if last is None else (last[9], last[5], last[6], last[7], last[8])
+
+
+def _stock(state: LotState, recalled_on: date | None, on: date) -> dict[str, int]:
+    held = stock(state, recalled_on, on)
+    return {"usable": held.usable, "blocked": held.blocked, "expired": held.expired}
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+async def with_events(connection: Connection, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Entries as the API shows them, each with the event that brought it."""
+    own = {tuple(row[5:8]) for row in rows if row[10] is None}
+    by_place = {}
+    if own:
+        columns = [list(column) for column in zip(*own, strict=True)]
+        by_place = {tuple(row[:3]): said(row[3]) for row in await connection.fetch(_SAID_BY_PLACE, *columns)}
+    causes = list({row[10] for row in rows if row[10] is not None})
+    by_key = {row[0]: said(row[1]) for row in await connection.fetch(_SAID_BY_KEY, causes)} if causes else {}
+    return [_transfer(row, by_place[tuple(row[5:8])] if row[10] is None else by_key[row[10]]) for row in rows]
+
+
+def _transfer(row: Any, event: Said) -> dict[str, Any]:
+    return {
+        "gtin": gtin_text(row[11]),
+        "lot": row[12] or None,
+        "debit": NAME_OF[row[0]],
+        "credit": NAME_OF[row[1]],
+        "quantity": row[2],
+        "effective_on": row[3].isoformat(),
+        "reversal": row[4],
+        "event": event.ref(),
+        "topic": TOPIC_OF[row[5]],
+        "partition": row[6],
+        "offset": row[7],
+        "recorded_at": row[9].isoformat(),
+    }
+
+
+async def event_answer(connection: Connection, cut: Cut, source: str, id_: str) -> dict[str, Any] | None:
+    """The body of GET /events/{source}/{id}; None if no record claims to be this event."""
+    key = event_key(source, id_)
+    readable = await connection.fetchrow(_RECORD, *cut.columns, key)
+    record = readable or await connection.fetchrow(_UNREADABLE, *cut.columns, key)
+    if record is None:
+        return None
+    topic_id, partition, offset, recorded_at, headers = record
+    event = said(headers)
+    rows = await connection.fetch(_OF_EVENT, *cut.columns, topic_id, partition, offset, key)
+    state, corrected_by, anomalies = await _standing(connection, cut, key)
+    if readable is None:
+        state, anomalies = "unreadable", [{"kind": "unreadable"}]
+    if await connection.fetchval(_CONFLICTS, *cut.columns, key):
+        anomalies.append({"kind": "id_conflict"})
+    return {
+        "source": event.source,
+        "id": event.id,
+        "type": event.type,
+        "time": event.time,
+        "state": state,
+        "topic": TOPIC_OF[topic_id],
+        "partition": partition,
+        "offset": offset,
+        "recorded_at": recorded_at.isoformat(),
+        "transfers": await with_events(connection, rows),
+        "corrected_by": corrected_by,
+        "anomalies": anomalies,
+    }
+
+
+_KINDS: Final = {"waiting": "correction_without_original", "conflict": "correction_conflict"}
+_BEFORE = f"SELECT event_key FROM event_ids {CUT} WHERE {BEFORE} AND event_key = ANY($4::bytea[])"
+
+
+async def _standing(
+    connection: Connection, cut: Cut, key: bytes
+) -> tuple[str, list[dict[str, str]], list[dict[str, str]]]:
+    """What the event counts as, the corrections of it, and the anomalies that it is part of."""
+    around = await family(connection, climb_from={key}, keys={key})
+    wanted = around.keys() | {correction.target for correction in around.values()} | {key}
+    before = {row[0] for row in await connection.fetch(_BEFORE, *cut.columns, list(wanted))}
+    corrections = [correction for correction in around.values() if correction.key in before]
+    roots = ({correction.target for correction in corrections} | {key}) - around.keys()
+    known = Known({}, await originals(connection, roots & before), corrections)
+    by = [{"source": item.source, "id": item.id} for item in sorted(known.by_target.get(key, ()), key=lambda c: c.rank)]
+    if key in known.corrections:
+        state = known.state_of(known.corrections[key])
+        return state, by, [{"kind": _KINDS[state]}] if state in _KINDS else []
+    original = known.originals.get(key)
+    counts = None if original is None else known.counts_as(original)
+    return "no_effect" if counts is not None and counts.data is None else "recorded", by, []
+
+
+_BALANCE_KEYS = """
+SELECT gtin, lot FROM lots WHERE (gtin, lot) > ($1, $2) AND ($3::bigint IS NULL OR gtin = $3)
+AND ($4::text IS NULL OR lot = $4) AND ($5::bigint[] IS NULL OR gtin = ANY($5)) ORDER BY gtin, lot LIMIT $6
+"""
+
+
+async def balances(
+    connection: Connection,
+    cut: Cut,
+    on: date,
+    *,
+    after: tuple[int, str],
+    limit: int,
+    gtin: int | None = None,
+    lot: str | None = None,
+    origin: str | None = None,
+    products: Sequence[int] | None = None,
+) -> tuple[list[LotState], tuple[int, str] | None]:
+    """One page of lots in order, as known at `cut` and in effect on `on`, and where the next page begins."""
+    found: list[LotState] = []
+    while True:
+        keys = await connection.fetch(_BALANCE_KEYS, *after, gtin, lot, products, limit + 1)
+        page = [(row[0], row[1]) for row in keys[:limit]]
+        states = await lots_at(connection, cut, on, page) if page else []
+        found += [state for state in states if origin is None or state.origin == origin]
+        if len(keys) <= limit:
+            return found, None
+        after = page[-1]
+        if len(found) >= limit:
+            # A page may hold up to twice the limit's rows when a filter thinned the ones before: cut it.
+            kept = found[:limit]
+            return kept, (kept[-1].gtin, kept[-1].lot)
+
+
+def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any]:
+    """An item of GET /balances."""
+    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
+    return {
+        "gtin": gtin_text(state.gtin),
+        "lot": state.lot or None,
+        "origin": state.origin,
+        "places": state.places(),
+        **_stock(state, recalled_on, on),
+    }
+
+
+async def fetch_registry(connection: Connection, cut: Cut, regulators: frozenset[str]) -> Registry:
+    return Registry(await facts_at(connection, cut), regulators)

@@ -1,0 +1,221 @@
+"""Reads CloudEvents 1.0 as producers send them (binary, structured, batch) and writes them as Kafka holds them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from shared.clock import rfc3339
+from shared.errors import Fault, Invalid
+from shared.events import corrections, fields
+from shared.events.catalogue import CATALOGUE, route
+from shared.events.fields import Told
+from shared.json_input import loads
+
+SPEC_VERSION: Final = "1.0"
+BINARY: Final = "application/json"
+STRUCTURED: Final = "application/cloudevents+json"
+BATCH: Final = "application/cloudevents-batch+json"
+
+# Faults that say: this is no CloudEvent at all.
+NO_CLOUDEVENT: Final = "no_cloudevent"
+_HTTP_PREFIX: Final = "ce-"
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# JSON's own media type in all its spellings: application/json, text/json, application/anything+json.
+_JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.+-]+\+json)")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A CloudEvent as it was sent: the attributes we use, and data of which nothing is known yet."""
+
+    attributes: Mapping[str, Any]
+    data: Any
+
+    @property
+    def id(self) -> str | None:
+        """The event's id where it has a usable one, to name it in faults."""
+        value = self.attributes.get("id")
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """A valid event of the catalogue. `time` is in UTC."""
+
+    source: str
+    id: str
+    type: str
+    time: datetime
+    data: Told
+
+
+class Record(NamedTuple):
+    """What Kafka holds of an event: binary mode."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def media_type(content_type: str) -> str:
+    """The media type alone, in small letters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_json(content_type: str) -> bool:
+    return _JSON.fullmatch(media_type(content_type)) is not None
+
+
+def from_http_binary(headers: Mapping[str, str], body: bytes) -> Said:
+    """An event whose attributes are `ce-*` headers, names in small letters. Raises Invalid if a part cannot be read."""
+    attributes = {
+        name.removeprefix(_HTTP_PREFIX): _header_text(name, value)
+        for name, value in headers.items()
+        if name.startswith(_HTTP_PREFIX)
+    }
+    return Said(attributes, loads(body))
+
+
+def _header_text(name: str, value: str) -> str:
+    """HTTP binding 3.1.3.2: percent-encoded UTF-8, perhaps within double quotes."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value.encode("latin-1")).decode("utf-8")
+    except UnicodeError:
+        raise Invalid([Fault(name.removeprefix(_HTTP_PREFIX), "encoding", f"the header {name} is not UTF-8")]) from None
+
+
+def from_structured(value: Any, index: int | None = None) -> Said:
+    """An event as one JSON object. Raises Invalid if it is none."""
+    if not isinstance(value, dict):
+        raise Invalid([Fault(None, NO_CLOUDEVENT, "a CloudEvent is a JSON object", index)])
+    attributes = {name: item for name, item in value.items() if name not in ("data", "data_base64")}
+    said = Said(attributes, value.get("data"))
+    return said if "data_base64" not in value else Said(attributes, _decoded(value, said.id, index))
+
+
+def _decoded(value: dict[str, Any], id: str | None, index: int | None) -> Any:
+    if "data" in value:
+        raise Invalid([Fault("data_base64", "one_of", "an event has data or data_base64, not both", index, id)])
+    try:
+        return loads(base64.b64decode(value["data_base64"], validate=True))
+    except (binascii.Error, TypeError, ValueError):
+        raise Invalid([Fault("data_base64", "base64", "not base64", index, id)]) from None
+    except Invalid as error:
+        fault = error.faults[0]
+        raise Invalid([Fault("data_base64", fault.code, fault.detail, index, id)]) from None
+
+
+def check(said: Said, index: int | None = None) -> CloudEvent:
+    """The event that `said` holds, its data normalised. Raises Invalid with every fault."""
+    found = _envelope_faults(said, index)
+    if any(fault.code == NO_CLOUDEVENT for fault in found):
+        raise Invalid(found)
+    attributes = said.attributes
+    time = _time(attributes.get("time"))
+    if isinstance(time, Fault):
+        found.append(Fault(time.field, time.code, time.detail, index, said.id))
+    known = CATALOGUE.get(attributes["type"])
+    if known is None:
+        found.append(Fault("type", "unknown_type", "no type of the catalogue, see GET /catalogue", index, said.id))
+        raise Invalid(found)
+    try:
+        data = known.model.model_validate(said.data)
+    except ValidationError as error:
+        found += fields.faults(error, index, said.id)
+        raise Invalid(found) from None
+    if found or isinstance(time, Fault):
+        raise Invalid(found)
+    return CloudEvent(attributes["source"], attributes["id"], known.name, time, data)
+
+
+def _envelope_faults(said: Said, index: int | None) -> list[Fault]:
+    found = [
+        Fault(name, *fault, index, said.id)
+        for name, fault_of in _ATTRIBUTES.items()
+        if (fault := fault_of(name, said.attributes.get(name))) is not None
+    ]
+    content_type = said.attributes.get("datacontenttype", BINARY)
+    if content_type != BINARY and not (isinstance(content_type, str) and is_json(content_type)):
+        detail = "the data of an event is application/json"
+        found.append(Fault("datacontenttype", "choice", detail, index, said.id))
+    return found
+
+
+def _text_fault(name: str, value: Any) -> tuple[str, str] | None:
+    if isinstance(value, str) and value:
+        return None
+    return NO_CLOUDEVENT, f"a CloudEvent has a non-empty string {name}"
+
+
+def _version_fault(name: str, value: Any) -> tuple[str, str] | None:
+    if value == SPEC_VERSION:
+        return None
+    return _text_fault(name, value) or (NO_CLOUDEVENT, f"the specversion we know is {SPEC_VERSION}")
+
+
+def _id_fault(name: str, value: Any) -> tuple[str, str] | None:
+    if fault := _text_fault(name, value):
+        return fault
+    if len(value) > corrections.EVENT_ID_CHARACTERS:
+        return "length", f"an id has at most {corrections.EVENT_ID_CHARACTERS} characters"
+    if _UNPRINTABLE.search(value):
+        return "control_character", "holds a control character or a lone surrogate"
+    return None
+
+
+def _source_fault(name: str, value: Any) -> tuple[str, str] | None:
+    if fault := _text_fault(name, value):
+        return fault
+    try:
+        corrections.source(value)
+    except PydanticCustomError as error:
+        return error.type, error.message()
+    return None
+
+
+_ATTRIBUTES: Final = {"specversion": _version_fault, "id": _id_fault, "source": _source_fault, "type": _text_fault}
+
+
+def _time(value: Any) -> datetime | Fault:
+    if value is None:
+        return Fault("time", "missing", "an event says when it was said")
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return Fault("time", "time", "a time is RFC 3339 with an offset, e.g. 2026-11-23T16:20:00+07:00")
+    try:
+        instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return Fault("time", "time", "there is no such moment")
+    if not fields.FIRST_YEAR <= instant.year <= fields.LAST_YEAR:
+        return Fault("time", "range", f"the year is not within {fields.FIRST_YEAR} to {fields.LAST_YEAR}")
+    return instant
+
+
+def to_kafka(event: CloudEvent) -> Record:
+    """The record of `event`: attributes as headers, value normalised and compact with defaults left out."""
+    topic, key = route(event.type, event.data)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_time", rfc3339(event.time).encode()),
+        ("ce_subject", key.encode()),
+        ("content-type", b"application/json"),
+    ]
+    return Record(topic, key.encode(), event.data.canonical(), headers)

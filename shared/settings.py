@@ -1,0 +1,89 @@
+"""Reads a service's settings: environment first, then secret files, then the service's own documented defaults file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from shared.clock import Clock, parse_clock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. Each service derives its own with its prefix and its defaults.toml."""
+
+    SERVICE: ClassVar[str] = ""
+
+    http_host: str
+    http_port: int = Field(ge=0, le=65535)
+    public_url: str
+    body_limit_bytes: int = Field(gt=0)
+    page_limit: int = Field(gt=0, le=10_000)
+    shutdown_timeout_seconds: float = Field(gt=0, le=10)
+
+    database_url: SecretStr
+    database_pool_size: int = Field(gt=0)
+    database_timeout_seconds: float = Field(gt=0)
+
+    kafka_bootstrap: str
+    kafka_security_protocol: str
+    kafka_sasl_mechanism: str
+    kafka_username: str
+    kafka_password: SecretStr
+    kafka_ca_file: Path | None = None
+
+    clock: str
+    session_secret: SecretStr
+    session_hours: float = Field(gt=0)
+    instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    log_level: str
+
+    @field_validator("clock")
+    @classmethod
+    def _is_a_clock(cls, value: str) -> str:
+        parse_clock(value)
+        return value
+
+    def domain_clock(self) -> Clock:
+        return parse_clock(self.clock)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """The settings, or the end of the process with one line for each that is missing or wrong."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            for item in error.errors():
+                name = "_".join(str(part) for part in item["loc"]).upper()
+                print(f"setting {cls.model_config.get('env_prefix', '')}{name}: {item['msg']}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def settings_config(service: str) -> SettingsConfigDict:
+    """Prefix SUPPLY_WATCH_<SERVICE>_, secret files in SUPPLY_WATCH_SECRETS_DIR, defaults in the service's folder."""
+    return SettingsConfigDict(
+        env_prefix=f"SUPPLY_WATCH_{service.upper()}_",
+        toml_file=ROOT / "services" / service / "defaults.toml",
+        secrets_dir=os.environ.get("SUPPLY_WATCH_SECRETS_DIR"),
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )

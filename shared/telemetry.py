@@ -1,0 +1,82 @@
+"""Sets up JSON logs and holds the metrics that every service has."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+LATENCY_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# A logger's filter does not see its children's records: each that repeats itself is named.
+THROTTLED: Final = ("aiokafka", "aiokafka.conn", "aiokafka.cluster", "aiokafka.producer.sender")
+THROTTLE_SECONDS: Final = 10.0
+THROTTLE_MAX_KINDS: Final = 1_000
+
+HTTP_REQUESTS = Counter(
+    "supply_watch_http_requests", "HTTP requests answered.", ["service", "method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "supply_watch_http_request_seconds", "Time to answer.", ["service", "route"], buckets=LATENCY_BUCKETS_SECONDS
+)
+
+
+def set_up_logging(service: str, instance: str, level: str) -> None:
+    """One JSON object a line on standard error; libraries' own log lines take the same form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("uvicorn.access").disabled = True
+    throttle = Throttle(THROTTLE_SECONDS)
+    for library in THROTTLED:
+        logging.getLogger(library).addFilter(throttle)
+    structlog.contextvars.bind_contextvars(service=service, instance=instance)
+
+
+class Throttle(logging.Filter):
+    """Lets the same message of a library through once an interval: clients repeat it dozens of times a second."""
+
+    def __init__(self, interval_seconds: float) -> None:
+        super().__init__()
+        self._interval_seconds = interval_seconds
+        self._passed_at: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = (record.name, str(record.msg)), time.monotonic()
+        if now - self._passed_at.get(kind, -self._interval_seconds) < self._interval_seconds:
+            return False
+        if len(self._passed_at) >= THROTTLE_MAX_KINDS:
+            self._passed_at.clear()
+        self._passed_at[kind] = now
+        return True
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module."""
+    found: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return found

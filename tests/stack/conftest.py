@@ -1,0 +1,47 @@
+"""The stack that the tests of a session share: empty (SCENARIO=none), in a directory and at ports of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from pytest_socket import enable_socket
+
+from deploy.local.stack import SERVICES, Stack, StackOptions
+from tests.stack.places import free_port_base
+
+HTTP_TIMEOUT_SECONDS = 30.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--services", default=",".join(SERVICES), help="services that the shared stack starts")
+
+
+def pytest_runtest_setup() -> None:
+    enable_socket()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A running stack; whoever stops a child starts it again."""
+    enable_socket()
+    services = tuple(name for name in request.config.getoption("--services").split(",") if name)
+    options = StackOptions(tmp_path_factory.mktemp("stack") / "run", free_port_base(), "none", services=services)
+    with Stack(options) as running:
+        yield running
+
+
+@pytest.fixture
+def credentials(stack: Stack) -> dict[str, Any]:
+    """What credentials.json holds (DESIGN, section 9)."""
+    return stack.credentials
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client for the services; `headers={"Authorization": f"Bearer {key}"}` is the caller's to add."""
+    timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        yield session

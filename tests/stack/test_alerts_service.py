@@ -1,0 +1,362 @@
+"""The running service on real Kafka and PostgreSQL: a signal in, an alert and a signed webhook out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer
+from standardwebhooks import Webhook
+
+from deploy.local.stack import Stack
+from shared import topics
+from shared.web import encode_cursor
+from tests.stack.alerts_given import JSON, Alerts, goal, in_days, obligation, publish, unique
+from tests.stack.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="function")
+
+
+@dataclass
+class Receiver:
+    """A webhook receiver; answers what `status` says."""
+
+    url: str = ""
+    status: int = 204
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        return web.Response(status=self.status)
+
+    def types(self) -> list[str]:
+        return [json.loads(body)["type"] for _, body in self.requests]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiving = Receiver()
+    app = web.Application()
+    app.router.add_post("/hook", receiving.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiving.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiving
+    await runner.cleanup()
+
+
+@pytest.fixture
+def operator(http: aiohttp.ClientSession, credentials: dict[str, Any]) -> Alerts:
+    return Alerts(http, credentials)
+
+
+async def endpoint(operator: Alerts, receiver: Receiver, **more: Any) -> JSON:
+    """An endpoint at `receiver`, with its secret."""
+    status, made = await operator.call("POST", "/endpoints", {"url": receiver.url, "format": "standard", **more})
+    assert status == 201, made
+    return made
+
+
+async def test_a_goal_off_track_opens_an_alert_that_says_what_is_wrong_and_resolves_when_it_is_back(
+    stack: Stack, operator: Alerts, receiver: Receiver
+) -> None:
+    name = unique("volume")
+    made = await endpoint(operator, receiver)
+    await publish(stack, goal(name, "off_track"))
+    [alert] = await eventually(lambda: operator.of(f"goal/{name}", state="firing"))
+    assert (alert["rule"], alert["severity"]) == ("goal-off-track", "critical")
+    assert alert["summary"].startswith(
+        "80 % of demand met by domestic production by 2030: off track, 0.712 where 0.741 was expected, since "
+    )
+    assert alert["evidence"]["required_pace"] == "0.02"
+    assert alert["links"]["goal"].endswith(f"/goals/{name}")
+
+    await publish(stack, goal(name, "on_track", value="0.75"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="resolved"))
+    await eventually(lambda: len(receiver.requests) >= 2)
+    assert receiver.types() == ["supply.alert.firing.v1", "supply.alert.resolved.v1"]
+    for headers, body in receiver.requests:
+        event = Webhook(made["secret"]).verify(body, headers)
+        assert event["id"] == headers["webhook-id"]
+        assert (event["subject"], event["data"]["id"]) == (alert["id"], alert["id"])
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_every_attempt_can_be_read(stack: Stack, operator: Alerts, receiver: Receiver) -> None:
+    name = unique("attempts")
+    made = await endpoint(operator, receiver)
+    await publish(stack, goal(name, "missed"))
+    [delivery] = await eventually(lambda: operator.items("/deliveries", endpoint=made["id"], state="delivered"))
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [204]
+    assert delivery["webhook_id"] == receiver.requests[0][0]["webhook-id"]
+    assert (await operator.call("GET", f"/deliveries/{delivery['id']}"))[1] == delivery
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_an_endpoint_is_only_told_of_what_its_filter_takes(
+    stack: Stack, operator: Alerts, receiver: Receiver
+) -> None:
+    made = await endpoint(operator, receiver, filter={"severity": ["critical"], "rule": ["goal-off-track"]})
+    first, second, third = unique("a"), unique("b"), unique("c")
+    await publish(stack, goal(first, "at_risk"), goal(second, "missed"), goal(third, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{first}", state="firing"))
+    await eventually(lambda: receiver.requests)
+    assert [json.loads(body)["data"]["subject"] for _, body in receiver.requests] == [f"goal/{third}"]
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_an_old_version_and_a_heartbeat_change_nothing(stack: Stack, operator: Alerts) -> None:
+    name = unique("versions")
+    newest = goal(name, "off_track")
+    stale = goal(name, "on_track", at_version=newest.version - 1)
+    heartbeat = newest.model_copy(update={"heartbeat": True})
+    after = unique("after")
+    await publish(stack, newest, stale, heartbeat, goal(after, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{after}", state="firing"))
+    [alert] = await operator.of(f"goal/{name}")
+    assert alert["state"] == "firing"
+
+
+async def test_no_data_neither_opens_nor_resolves(stack: Stack, operator: Alerts) -> None:
+    held, never, after = unique("held"), unique("never"), unique("after")
+    await publish(stack, goal(held, "off_track"))
+    await publish(stack, goal(held, "no_data"), goal(never, "no_data"), goal(after, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{after}", state="firing"))
+    assert [alert["state"] for alert in await operator.of(f"goal/{held}")] == ["firing"]
+    assert await operator.of(f"goal/{never}") == []
+
+
+async def test_an_obligation_is_due_soon_then_met(stack: Stack, operator: Alerts) -> None:
+    name = unique("milestone")
+    await publish(stack, obligation(name, in_days(10)))
+    [alert] = await eventually(lambda: operator.of(f"obligation/{name}"))
+    assert (alert["rule"], alert["severity"], alert["state"]) == ("obligation-due-soon", "warning", "firing")
+    assert f"due on {in_days(10)}" in alert["summary"]
+    await publish(stack, obligation(name, in_days(10), "met"))
+    await eventually(lambda: operator.of(f"obligation/{name}", state="resolved"))
+
+
+async def test_an_overdue_obligation_is_critical(stack: Stack, operator: Alerts) -> None:
+    name = unique("late")
+    await publish(stack, obligation(name, in_days(-3)))
+    [alert] = await eventually(lambda: operator.of(f"obligation/{name}"))
+    assert (alert["rule"], alert["severity"]) == ("obligation-overdue", "critical")
+
+
+async def test_an_operator_acknowledges_and_a_viewer_may_not(
+    stack: Stack, operator: Alerts, http: aiohttp.ClientSession, credentials: dict[str, Any], receiver: Receiver
+) -> None:
+    name = unique("ack")
+    made = await endpoint(operator, receiver)
+    await publish(stack, goal(name, "off_track"))
+    [alert] = await eventually(lambda: operator.of(f"goal/{name}", state="firing"))
+    viewer = Alerts(http, credentials, "viewer")
+    assert (await viewer.call("POST", f"/alerts/{alert['id']}/acknowledge"))[0] == 403
+    status, after = await operator.call("POST", f"/alerts/{alert['id']}/acknowledge", {"why": "we are on it"})
+    assert (status, after["state"]) == (200, "acknowledged")
+    assert after["acknowledged_by"]
+    assert (await operator.call("POST", f"/alerts/{alert['id']}/acknowledge"))[0] == 200
+    await publish(stack, goal(name, "on_track"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="resolved"))
+    assert (await operator.call("POST", f"/alerts/{alert['id']}/acknowledge"))[0] == 409
+    await eventually(lambda: len(receiver.requests) == 3)
+    assert [kind.split(".")[2] for kind in receiver.types()] == ["firing", "acknowledged", "resolved"]
+    _, whole = await operator.call("GET", f"/alerts/{alert['id']}")
+    assert [entry["transition"] for entry in whole["history"]] == ["firing", "acknowledged", "resolved"]
+    assert whole["history"][1]["why"] == "we are on it"
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_every_change_is_published_in_order(stack: Stack, operator: Alerts) -> None:
+    name = unique("published")
+    await publish(stack, goal(name, "off_track"))
+    await publish(stack, goal(name, "on_track"))
+    [alert] = await eventually(lambda: operator.of(f"goal/{name}", state="resolved"))
+    consumer = AIOKafkaConsumer(
+        topics.ALERTS,
+        bootstrap_servers=stack.credentials["kafka"]["bootstrap"],
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-256",
+        sasl_plain_username="admin",
+        sasl_plain_password=stack.kafka_password("admin"),
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(15):
+            while len(found) < 2:
+                record = await consumer.getone()
+                if record.key.decode() == alert["id"]:
+                    found.append(dict(record.headers)["ce_type"].decode())
+    finally:
+        await consumer.stop()
+    assert found == ["supply.alert.firing.v1", "supply.alert.resolved.v1"]
+
+
+async def test_a_record_that_is_no_signal_holds_up_nobody(stack: Stack, operator: Alerts) -> None:
+    name = unique("good")
+    broken = goal(unique("broken"), "off_track").model_copy(update={"data": {"status": "off_track"}})
+    with_nul = goal(unique("nul"), "off_track", value="\0")
+    await publish(stack, broken, with_nul, goal(name, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="firing"))
+    assert await operator.of(broken.subject) == await operator.of(with_nul.subject) == []
+
+
+async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
+    stack: Stack, operator: Alerts, receiver: Receiver
+) -> None:
+    made = await endpoint(operator, receiver)
+    names = [unique("restart") for _ in range(20)]
+    await publish(stack, *(goal(name, "off_track") for name in names))
+    await eventually(lambda: len(receiver.requests) == 20)
+    stack.stop_child("alerts")
+    await publish(stack, *(goal(name, "on_track") for name in names))
+    stack.start_child("alerts")
+    await eventually(lambda: len(receiver.requests) == 40, timeout_seconds=30)
+    assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 40
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_alerts_ends_within_ten_seconds_of_sigterm(stack: Stack) -> None:
+    started = asyncio.get_running_loop().time()
+    stack.stop_child("alerts")
+    assert asyncio.get_running_loop().time() - started < 10
+    stack.start_child("alerts")
+
+
+async def test_postgres_away_and_back_needs_no_restart(stack: Stack, operator: Alerts, receiver: Receiver) -> None:
+    made = await endpoint(operator, receiver)
+    name = unique("away")
+    pid = stack.pid("alerts")
+    stack.stop_child("postgres")
+    await publish(stack, goal(name, "off_track"))
+    status, problem = await operator.call("GET", "/alerts")
+    assert (status, problem["title"]) == (503, "Unavailable")
+    stack.start_child("postgres")
+    await eventually(lambda: operator.of(f"goal/{name}", state="firing"), timeout_seconds=30)
+    await eventually(lambda: receiver.requests, timeout_seconds=30)
+    assert stack.pid("alerts") == pid
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_kafka_away_and_back_needs_no_restart(stack: Stack, operator: Alerts) -> None:
+    name = unique("kafka")
+    pid = stack.pid("alerts")
+    stack.stop_child("kafka")
+    assert (await operator.call("GET", "/alerts"))[0] == 200
+    stack.start_child("kafka")
+    await publish(stack, goal(name, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="firing"), timeout_seconds=30)
+    assert stack.pid("alerts") == pid
+
+
+async def test_alerts_starts_without_kafka_and_waits_for_it(stack: Stack, operator: Alerts) -> None:
+    name = unique("late-kafka")
+    stack.stop_child("alerts")
+    stack.stop_child("kafka")
+    stack.start_child("alerts", wait=False)
+    await eventually(lambda: _ready_parts(stack, database=True, kafka=False))
+    stack.start_child("kafka")
+    stack.wait_ready("alerts")
+    await publish(stack, goal(name, "off_track"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="firing"), timeout_seconds=30)
+
+
+async def _ready_parts(stack: Stack, **expected: bool) -> bool:
+    async with aiohttp.ClientSession() as http, http.get(stack.credentials["alerts"] + "/health/ready") as response:
+        parts = (await response.json())["parts"]
+        return all(parts[name] is value for name, value in expected.items())
+
+
+async def test_the_stack_s_own_receiver_verifies_what_it_gets(stack: Stack) -> None:
+    name = unique("own")
+    await publish(stack, goal(name, "off_track"))
+    log = Path(stack.credentials["receiver"]["log"])
+
+    def logged() -> list[JSON]:
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [line for line in lines if line["body"]["data"]["subject"] == f"goal/{name}"]
+
+    [line] = await eventually(logged)
+    assert line["verified"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"url": "http://10.0.0.1/"}, 422, "url"),
+        ({"url": "http://127.0.0.2/"}, 422, "url"),
+        ({"url": "https://169.254.169.254/latest"}, 422, "url"),
+        ({"url": "ftp://example.com/"}, 422, "url"),
+        ({"url": "https://example.com/", "format": "smoke"}, 422, "format"),
+        ({"url": "https://example.com/", "filter": {"severity": ["bad"]}}, 422, "filter.severity.0"),
+        ({"url": "https://example.com/", "colour": "red"}, 422, "colour"),
+        ({}, 422, "url"),
+    ],
+)
+async def test_an_endpoint_that_is_wrong_is_refused(operator: Alerts, body: JSON, status: int, field: str) -> None:
+    answered, problem = await operator.call("POST", "/endpoints", body)
+    assert (answered, problem["errors"][0]["field"]) == (status, field)
+
+
+async def test_an_endpoint_is_changed_rotated_tested_and_removed(operator: Alerts, receiver: Receiver) -> None:
+    made = await endpoint(operator, receiver, description="first", rate=5)
+    path = f"/endpoints/{made['id']}"
+    assert made["secret"].startswith("whsec_")
+    assert "secret" not in (await operator.call("GET", path))[1]
+    _, changed = await operator.call("PATCH", path, {"description": "second", "rate": None})
+    assert (changed["description"], changed["rate"], changed["url"]) == ("second", None, receiver.url)
+    _, rotated = await operator.call("POST", f"{path}/rotate-secret")
+    assert rotated["secret"] != made["secret"]
+    status, answer = await operator.call("POST", f"{path}/test")
+    assert status == 202
+    await eventually(lambda: receiver.requests)
+    headers, body = receiver.requests[0]
+    for secret in (made["secret"], rotated["secret"]):
+        assert Webhook(secret).verify(body, headers)["type"] == "supply.alert.test.v1"
+    assert headers["webhook-id"] == answer["delivery"]
+    assert (await operator.call("DELETE", path))[0] == 204
+    assert (await operator.call("GET", path))[0] == 404
+    assert (await operator.call("DELETE", path))[0] == 404
+
+
+async def test_lists_are_paged(stack: Stack, operator: Alerts) -> None:
+    subject = unique("page")
+    await publish(stack, *(goal(f"{subject}-{n}", "off_track") for n in range(5)))
+    await eventually(lambda: operator.of(f"goal/{subject}-4"))
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        _, answer = await operator.call("GET", "/alerts", limit="2", state="firing", **cursor)
+        seen += [item["id"] for item in answer["items"]]
+        if answer["next"] is None:
+            break
+        cursor = {"cursor": answer["next"]}
+    assert len(seen) == len(set(seen)) >= 5
+    assert (await operator.call("GET", "/alerts", cursor="nonsense"))[0] == 422
+    assert (await operator.call("GET", "/alerts", limit="0"))[0] == 422
+    for hostile in (
+        {"rule": "\0"},
+        {"state": "odd"},
+        {"cursor": encode_cursor(["2027-01-01T00:00:00", str(uuid.uuid4())])},
+    ):
+        assert (await operator.call("GET", "/alerts", **hostile))[0] == 422
+    too_large = encode_cursor([2**70, str(uuid.uuid4())])
+    assert (await operator.call("GET", "/deliveries", cursor=too_large))[0] == 422
+
+
+async def test_without_a_key_nothing_is_shown(stack: Stack, http: aiohttp.ClientSession) -> None:
+    for path in ("/alerts", "/endpoints", "/deliveries", "/rules"):
+        async with http.get(stack.credentials["alerts"] + path) as response:
+            assert response.status == 401

@@ -1,0 +1,410 @@
+"""Alerts and deliveries on real PostgreSQL while the tests move time: retries, lanes, deadlines, several instances."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from deploy.local.postgres import SUPERUSER
+from deploy.local.stack import Stack
+from services.alerts import signature
+from services.alerts.delivery import Deliveries, Limits
+from services.alerts.endpoint import Endpoint, Filter, Format
+from services.alerts.facts import Signal
+from services.alerts.queries import Queries
+from services.alerts.retry import Attempt
+from services.alerts.rules import RuleSet
+from services.alerts.sender import Request
+from services.alerts.settings import AlertsSettings
+from services.alerts.store.alerts import AlertStore, Batch
+from services.alerts.store.deliveries import DeliveryStore
+from services.alerts.store.endpoints import EndpointStore
+from services.alerts.tables import metadata
+from services.alerts.wakeups import Wakeups
+from shared.clock import FixedClock
+from shared.database import engine, migrate
+from tests.unit.alerts_given import OBLIGATION, SUPPLY_URL, built_in, goal, rule_set
+
+NOW = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)
+LIMITS = Limits(concurrency=64, endpoint_concurrency=16, poll_seconds=0.05, lease=timedelta(seconds=60))
+SLOW_RULE = """
+- rule: slow
+  signal: goal
+  severity: warning
+  for: 2d
+  when: data.status == "off_track"
+  summary: "slow"
+"""
+
+
+@dataclass
+class Wire:
+    """Stands in for the network: remembers requests and answers by URL."""
+
+    clock: FixedClock
+    answers: dict[str, list[int]] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    hanging: set[str] = field(default_factory=set)
+
+    async def post(self, request: Request) -> Attempt:
+        self.requests.append(request)
+        if request.url in self.hanging:
+            await asyncio.Event().wait()
+        planned = self.answers.get(request.url, [])
+        return Attempt(self.clock.real_now(), 0.01, planned.pop(0) if planned else 204, "")
+
+    def told(self, url: str | None = None) -> list[str]:
+        """The transitions that arrived, in their order."""
+        chosen = [request for request in self.requests if url in (None, request.url)]
+        return [json.loads(request.body)["type"].split(".")[2] for request in chosen]
+
+    def ids(self) -> list[str]:
+        return [request.headers["webhook-id"] for request in self.requests]
+
+
+@dataclass
+class World:
+    """The parts of alerts on a database of their own."""
+
+    settings: AlertsSettings
+    engine: AsyncEngine
+    clock: FixedClock
+    wire: Wire
+    rules: RuleSet
+
+    def __post_init__(self) -> None:
+        self.queries = Queries(self.engine)
+        self.deliveries = self.instance()
+
+    @property
+    def alerts(self) -> AlertStore:
+        return AlertStore(self.engine, self.rules, self.clock, SUPPLY_URL)
+
+    @property
+    def endpoints(self) -> EndpointStore:
+        return EndpointStore(self.engine, self.alerts, self.clock)
+
+    def instance(self, limits: Limits = LIMITS) -> Deliveries:
+        store = DeliveryStore(self.engine, self.endpoints, timedelta(days=5))
+        return Deliveries(store, self.wire, self.clock, limits, Wakeups(), chance=lambda: 0.0)
+
+    async def endpoint(self, url: str = "https://one.example/", **more: Any) -> Endpoint:
+        given = {
+            "id": uuid.uuid4(),
+            "url": url,
+            "format": Format.STANDARD,
+            "filter": Filter(),
+            "rate": None,
+            "description": "",
+            "secret": signature.new_secret(),
+            "former_secret": None,
+            "former_secret_until": None,
+            "enabled": True,
+            "disabled_reason": None,
+            "failing_since": None,
+            "created_at": self.clock.real_now(),
+        }
+        made = Endpoint(**{**given, **more})
+        await self.endpoints.add(made, "ann")
+        return made
+
+    async def signal(self, *signals: Signal) -> None:
+        await self.alerts.apply(Batch("signals", signals, {0: signals[-1].version}))
+
+    async def deliver(self, rounds: int = 1) -> int:
+        return sum([await self.deliveries.once() for _ in range(rounds)])
+
+    async def states(self) -> list[tuple[str, str]]:
+        page = await self.queries.alerts({}, 100, None)
+        return [(item["rule"], item["state"]) for item in page.items]
+
+    async def sent(self, **filters: Any) -> list[dict[str, Any]]:
+        """Deliveries, the oldest first."""
+        return (await self.queries.deliveries(filters, 1000, None)).items[::-1]
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    name = f"alerts_{uuid.uuid4().hex[:12]}"
+    server = await asyncpg.connect(stack.postgres.url(SUPERUSER, "postgres"))
+    await server.execute(f'CREATE DATABASE "{name}" OWNER alerts')
+    settings = AlertsSettings.load(
+        database_url=stack.postgres.url("alerts", name), kafka_password="unused", session_secret="unused"
+    )
+    owner = await asyncpg.connect(stack.postgres.url("alerts", name))
+    await owner.execute("CREATE SCHEMA alerts")
+    await owner.close()
+    await migrate(settings)
+    opened = engine(settings)
+    clock = FixedClock(NOW)
+    try:
+        yield World(settings, opened, clock, Wire(clock), built_in())
+    finally:
+        await opened.dispose()
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await server.close()
+
+
+async def test_a_failing_receiver_is_tried_by_the_schedule_with_the_same_webhook_id(world: World) -> None:
+    await world.endpoint()
+    world.wire.answers["https://one.example/"] = [500, 503, 302, 404, 500, 500, 500]
+    await world.signal(goal("off_track"))
+    assert await world.deliver() == 1
+    for wait_seconds in (5, 300, 1800, 7200, 18000, 36000, 36000):
+        world.clock.advance(timedelta(seconds=wait_seconds - 1))
+        assert await world.deliver() == 0
+        world.clock.advance(timedelta(seconds=1))
+        assert await world.deliver() == 1
+    assert len(world.wire.ids()) == 8 and len(set(world.wire.ids())) == 1
+    [delivery] = await world.sent()
+    assert delivery["state"] == "delivered"
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 503, 302, 404, 500, 500, 500, 204]
+
+
+async def test_an_exhausted_delivery_fails_and_lets_the_next_of_its_lane_go(world: World) -> None:
+    await world.endpoint()
+    world.wire.answers["https://one.example/"] = [500] * 8
+    await world.signal(goal("off_track"), goal("on_track", 2))
+    for wait_seconds in (0, 5, 300, 1800, 7200, 18000, 36000, 36000):
+        world.clock.advance(timedelta(seconds=wait_seconds))
+        assert await world.deliver() == 1
+    assert await world.deliver() == 1
+    assert [delivery["state"] for delivery in await world.sent()] == ["failed", "delivered"]
+    assert world.wire.told() == ["firing"] * 8 + ["resolved"]
+
+
+async def test_within_a_lane_messages_keep_their_order_and_other_lanes_do_not_wait(world: World) -> None:
+    await world.endpoint()
+    await world.endpoint("https://two.example/")
+    world.wire.answers["https://one.example/"] = [500, 204]
+    other = Signal("goal/value", 1, NOW, goal("missed").data)
+    await world.signal(goal("off_track"), goal("on_track", 2), other)
+    await world.deliver(rounds=3)
+    assert world.wire.told("https://one.example/") == ["firing", "firing"]  # of two alerts; the resolved one waits
+    assert sorted(world.wire.told("https://two.example/")) == ["firing", "firing", "resolved"]
+    world.clock.advance(timedelta(seconds=5))
+    await world.deliver(rounds=2)
+    assert world.wire.told("https://one.example/")[2:] == ["firing", "resolved"]
+
+
+async def test_an_attempt_whose_process_died_is_made_again_when_its_lease_ends(world: World) -> None:
+    await world.endpoint("https://slow.example/")
+    await world.signal(goal("off_track"))
+    world.wire.hanging.add("https://slow.example/")
+    dying = asyncio.create_task(world.instance().once())
+    while not world.wire.requests:
+        await asyncio.sleep(0)
+    dying.cancel()
+    world.wire.hanging.clear()
+    assert await world.deliver() == 0
+    world.clock.advance(LIMITS.lease)
+    assert await world.deliver() == 1
+    assert len(set(world.wire.ids())) == 1
+    [delivery] = await world.sent()
+    assert delivery["state"] == "delivered"
+
+
+async def test_an_orderly_stop_gives_back_what_could_not_be_finished(world: World) -> None:
+    await world.endpoint("https://slow.example/")
+    await world.signal(goal("off_track"))
+    world.wire.hanging.add("https://slow.example/")
+    stopping = world.instance()
+    running = asyncio.create_task(stopping.run())
+    while not world.wire.requests:
+        await asyncio.sleep(0)
+    await stopping.stop(timeout_seconds=0.1)
+    running.cancel()
+    world.wire.hanging.clear()
+    assert await world.deliver() == 1
+
+
+async def test_several_instances_share_the_work_and_send_nothing_twice(world: World) -> None:
+    for number in range(3):
+        await world.endpoint(f"https://{number}.example/")
+    signals = [Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(40)]
+    await world.signal(*signals)
+    instances = [world.instance() for _ in range(4)]
+    for _ in range(10):
+        await asyncio.gather(*(instance.once() for instance in instances))
+    assert len(world.wire.ids()) == len(set(world.wire.ids())) == 120
+
+
+async def test_an_endpoint_that_hangs_holds_only_its_own_share(world: World) -> None:
+    await world.endpoint("https://slow.example/")
+    await world.endpoint("https://fast.example/")
+    world.wire.hanging.add("https://slow.example/")
+    await world.signal(*[Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(100)])
+    running = asyncio.create_task(world.deliveries.run())
+    async with asyncio.timeout(10):
+        while len(world.wire.told("https://fast.example/")) < 100:
+            await asyncio.sleep(0.01)
+    assert len(world.wire.told("https://slow.example/")) == LIMITS.endpoint_concurrency
+    await world.deliveries.stop(timeout_seconds=0.1)
+    running.cancel()
+
+
+async def test_410_disables_the_endpoint_and_raises_an_alert_that_others_are_told_of(world: World) -> None:
+    gone = await world.endpoint("https://gone.example/")
+    await world.endpoint("https://two.example/")
+    world.wire.answers["https://gone.example/"] = [410]
+    await world.signal(goal("off_track"))
+    await world.deliver(rounds=2)
+    found = await world.queries.endpoint(gone.id)
+    assert found is not None and (found.enabled, found.disabled_reason) == (False, "it answered 410 Gone")
+    assert ("endpoint-disabled", "firing") in await world.states()
+    assert world.wire.told("https://two.example/") == ["firing", "firing"]
+    await world.signal(goal("on_track", 2))
+    await world.deliver()
+    assert world.wire.told("https://gone.example/") == ["firing"]
+
+    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None})
+    assert ("endpoint-disabled", "resolved") in await world.states()
+
+
+async def test_five_days_of_nothing_but_failure_disable_an_endpoint(world: World) -> None:
+    failing = await world.endpoint()
+    world.wire.answers["https://one.example/"] = [500] * 100
+    for day in range(6):
+        await world.signal(Signal(f"goal/{day}", 1, NOW, goal("off_track").data))
+        await world.deliver()
+        world.clock.advance(timedelta(days=1))
+    found = await world.queries.endpoint(failing.id)
+    assert found is not None
+    assert found.disabled_reason == "every attempt has failed since 2027-03-01"
+
+
+async def test_one_success_in_between_keeps_an_endpoint(world: World) -> None:
+    failing = await world.endpoint()
+    world.wire.answers["https://one.example/"] = [500, 500, 500, 204, 500, 500, 500]
+    for day in range(6):
+        await world.signal(Signal(f"goal/{day}", 1, NOW, goal("off_track").data))
+        await world.deliver()
+        world.clock.advance(timedelta(days=1))
+    found = await world.queries.endpoint(failing.id)
+    assert found is not None and found.enabled
+
+
+async def test_a_rate_is_kept(world: World) -> None:
+    await world.endpoint(rate=2.0)
+    await world.signal(*[Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(5)])
+    assert [await world.deliver() for _ in range(3)] == [2, 0, 0]
+    world.clock.advance(timedelta(seconds=1))
+    assert await world.deliver() == 2
+    world.clock.advance(timedelta(hours=1))
+    assert await world.deliver() == 1
+
+
+async def test_a_removed_endpoint_gets_nothing_more(world: World) -> None:
+    removed = await world.endpoint()
+    await world.signal(goal("off_track"))
+    await world.endpoints.remove(removed.id)
+    assert await world.deliver() == 0
+    [delivery] = await world.sent()
+    assert delivery["state"] == "failed"
+
+
+async def test_an_alert_fires_when_it_has_been_pending_long_enough_also_while_nobody_was_there(world: World) -> None:
+    world.rules = rule_set(SLOW_RULE)
+    await world.endpoint()
+    await world.signal(goal("off_track"))
+    assert await world.states() == [("slow", "pending")]
+    assert await world.alerts.next_wake() == NOW + timedelta(days=2)
+    assert await world.deliver() == 0
+    world.clock.advance(timedelta(days=2) - timedelta(seconds=1))
+    assert await world.alerts.wake(100) == 0
+    world.clock.advance(timedelta(days=30))
+    assert await world.alerts.wake(100) == 1
+    assert await world.states() == [("slow", "firing")]
+    assert await world.alerts.wake(100) == 0
+    await world.deliver()
+    assert world.wire.told() == ["firing"]
+
+
+async def test_a_condition_that_ended_in_time_never_fires(world: World) -> None:
+    world.rules = rule_set(SLOW_RULE)
+    await world.signal(goal("off_track"))
+    world.clock.advance(timedelta(days=1))
+    await world.signal(goal("on_track", 2))
+    world.clock.advance(timedelta(days=9))
+    await world.alerts.wake(100)
+    assert await world.states() == []
+
+
+async def test_a_deadline_is_acted_on_once_however_many_look(world: World) -> None:
+    world.rules = rule_set(SLOW_RULE)
+    await world.endpoint()
+    await world.signal(*[Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(30)])
+    world.clock.advance(timedelta(days=2))
+    stores = [world.alerts for _ in range(4)]
+    woken = await asyncio.gather(*(store.wake(10) for store in stores for _ in range(2)))
+    assert sum(woken) == 30
+    assert len(await world.sent()) == 30
+
+
+async def test_a_duty_comes_due_by_itself_and_is_overdue_the_day_after(world: World) -> None:
+    await world.signal(Signal("obligation/first-product", 1, NOW, {**OBLIGATION, "due_on": "2027-04-15"}))
+    assert await world.states() == []
+    world.clock.advance(datetime(2027, 3, 15, 17, 0, tzinfo=UTC) - NOW)  # midnight in Viet Nam
+    await world.alerts.wake(100)
+    assert await world.states() == [("obligation-due-soon", "firing")]
+    world.clock.advance(timedelta(days=31))
+    await world.alerts.wake(100)
+    assert await world.states() == [("obligation-overdue", "firing"), ("obligation-due-soon", "firing")]
+    met = {**OBLIGATION, "state": "met", "met_on": "2027-04-20"}
+    await world.signal(Signal("obligation/first-product", 2, NOW, met))
+    assert {state for _, state in await world.states()} == {"resolved"}
+
+
+async def test_the_same_signals_again_change_nothing(world: World) -> None:
+    await world.endpoint()
+    history = [goal("off_track", 1), goal("on_track", 2), goal("at_risk", 3)]
+    await world.signal(*history)
+    before = await world.sent()
+    await world.signal(*history)
+    await world.signal(history[1], history[2])
+    assert await world.sent() == before
+    assert len(before) == 3
+
+
+async def test_other_rules_are_applied_to_what_is_held(world: World) -> None:
+    await world.signal(goal("off_track"))
+    world.rules = RuleSet(rule_set(SLOW_RULE.replace("2d", "0d")).rules, "other")
+    assert await world.alerts.adopt_rules()
+    assert not await world.alerts.adopt_rules()
+    await world.alerts.wake(100)
+    assert sorted(await world.states()) == [("goal-off-track", "resolved"), ("slow", "firing")]
+
+
+async def test_an_acknowledgement_and_a_signal_at_once_lose_neither(world: World) -> None:
+    await world.signal(*[Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(20)])
+    page = await world.queries.alerts({}, 100, None)
+    worse = [Signal(f"goal/{n}", 2, NOW, goal("off_track", value="0.5").data) for n in range(20)]
+    acknowledge = (world.alerts.acknowledge(uuid.UUID(item["id"]), "ann", "") for item in page.items)
+    await asyncio.gather(world.signal(*worse), *acknowledge)
+    after = (await world.queries.alerts({}, 100, None)).items
+    assert {(item["state"], item["value"]) for item in after} == {("acknowledged", "0.5")}
+
+
+async def test_the_migrations_make_the_tables_that_are_declared(world: World) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        options = {"include_schemas": True, "version_table_schema": "alerts", "compare_type": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    # With another search path than the service's, so that every table is compared by its schema.
+    elsewhere = create_async_engine(world.engine.url, connect_args={"server_settings": {"search_path": "public"}})
+    async with elsewhere.connect() as connection:
+        found = await connection.run_sync(differences)
+    await elsewhere.dispose()
+    assert found == []

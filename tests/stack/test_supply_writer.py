@@ -1,0 +1,200 @@
+"""The writer on a PostgreSQL database of its own: who may write, what a paused owner holds up, what the tables are."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect
+from sqlmodel import SQLModel
+
+from deploy.local.postgres import SUPERUSER
+from deploy.local.stack import Stack
+from services.supply import tables
+from services.supply.claims import Claim, Place, claim
+from services.supply.fold import Verdict
+from services.supply.journal import Advance, Journal, NotOwner, Written
+from services.supply.settings import SupplySettings
+from shared import topics
+from shared.database import engine, migrate, pool
+from tests.reference import JSON
+from tests.supply_given import GTIN, event, message
+from tests.unit.supply_ledger import decoded
+
+PLACE: Place = (topics.MOVEMENTS, 0)
+PAUSE_BOUND_MS = 300
+
+
+@dataclass
+class World:
+    """Two instances' connections to one empty ledger."""
+
+    settings: SupplySettings
+    one: asyncpg.Pool
+    other: asyncpg.Pool
+
+    async def rows(self) -> dict[str, int]:
+        """How many rows each table of the writer has."""
+        names = ("journal", "event_ids", "corrections", "facts", "lots", "flows")
+        return {name: await self.one.fetchval(f"SELECT count(*) FROM {name}") for name in names}
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    name = f"supply_{uuid.uuid4().hex[:12]}"
+    server = await asyncpg.connect(stack.postgres.url(SUPERUSER, "postgres"))
+    await server.execute(f'CREATE DATABASE "{name}" OWNER supply')
+    url = stack.postgres.url("supply", name)
+    settings = SupplySettings.load(
+        database_url=url, kafka_bootstrap="unused", kafka_username="x", kafka_password="x", session_secret="x"
+    )
+    owner = await asyncpg.connect(url)
+    await owner.execute("CREATE SCHEMA supply")
+    await owner.close()
+    await migrate(settings)
+    options: dict[str, Any] = {
+        "size": 3,
+        "command_timeout_seconds": 10,
+        "idle_in_transaction_timeout_ms": PAUSE_BOUND_MS,
+    }
+    try:
+        async with await pool(settings, **options) as one, await pool(settings, **options) as other:
+            yield World(settings, one, other)
+    finally:
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await server.close()
+
+
+async def claimed(connections: asyncpg.Pool, holder: str) -> Claim:
+    return (await claim(connections, [PLACE], holder))[PLACE]
+
+
+async def write(connections: asyncpg.Pool, held: Claim, *events: JSON) -> Written:
+    """Writes a batch as the holder of a claim; the claim moves on."""
+    old = held.next_offset
+    records = decoded([message(told, old + number) for number, told in enumerate(events)], held)
+    step = Advance(held.topic_id, held.partition, held.epoch, old, held.next_offset, held.chain)
+    return await Journal(connections).write([step], records)
+
+
+def released(id: str, **told: Any) -> JSON:
+    return event("batch.released", id, **told)
+
+
+async def test_who_lost_a_partition_cannot_write_and_leaves_nothing(world: World) -> None:
+    former = await claimed(world.one, "one")
+    await write(world.one, former, released("1"))
+    successor = await claimed(world.other, "other")
+    assert (successor.epoch, successor.next_offset, successor.chain) == (former.epoch + 1, 1, former.chain)
+    before = await world.rows()
+    with pytest.raises(NotOwner):
+        await write(world.one, former, released("2"), event("stock.counted", "3"))
+    assert await world.rows() == before
+    await write(world.other, successor, released("2"))
+    assert await world.one.fetchval("SELECT available FROM lots") == 20
+
+
+async def test_a_batch_that_was_written_is_not_written_again(world: World) -> None:
+    held = await claimed(world.one, "one")
+    again = Claim(held.topic, held.topic_id, held.partition, held.epoch, held.next_offset, held.chain)
+    await write(world.one, held, released("1"))
+    before = await world.rows()
+    with pytest.raises(NotOwner):
+        await write(world.one, again, released("1"))
+    assert await world.rows() == before
+
+
+async def test_a_batch_is_written_whole_or_not_at_all(world: World) -> None:
+    held = await claimed(world.one, "one")
+    await write(world.one, held, released("1"))
+    await world.one.execute("ALTER TABLE flows ADD CONSTRAINT full_disk CHECK (packs < 100)")
+    before = await world.rows(), await world.one.fetch("SELECT * FROM positions")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await write(world.one, held, released("2"), released("3", quantity=100))
+    assert (await world.rows(), await world.one.fetch("SELECT * FROM positions")) == before
+
+
+async def test_an_owner_that_was_paused_in_a_transaction_holds_its_successor_up_for_a_bounded_time(
+    world: World,
+) -> None:
+    held = await claimed(world.one, "one")
+    async with world.one.acquire() as paused:
+        await paused.execute("BEGIN")
+        await paused.execute("UPDATE positions SET next_offset = 1 WHERE epoch = $1", held.epoch)
+        successor = await asyncio.wait_for(claimed(world.other, "other"), PAUSE_BOUND_MS / 1000 + 5)
+        assert (successor.epoch, successor.next_offset) == (held.epoch + 1, 0)
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.PostgresError)):
+            await paused.execute("COMMIT")
+    await write(world.other, successor, released("1"))
+
+
+async def test_one_event_id_in_two_partitions_counts_once_whoever_writes_first(world: World) -> None:
+    places = [(topics.MOVEMENTS, number) for number in (1, 2)]
+    one, other = (await claim(world.one, places, "one")).values()
+    for held, told in ((one, released("1")), (other, released("1", quantity=11))):
+        sent = message(told, 0, partition=held.partition)
+        records = decoded([sent], held)
+        step = Advance(held.topic_id, held.partition, held.epoch, 0, 1, held.chain)
+        written = await Journal(world.one).write([step], records)
+        assert written.verdicts[Verdict.RECORDED] + written.verdicts[Verdict.CONFLICT] == 1
+    assert await world.one.fetchval("SELECT available FROM lots") == 10
+
+
+async def test_after_a_reversal_a_lot_has_the_earliest_days_of_what_stands(world: World) -> None:
+    held = await claimed(world.one, "one")
+    early = event("batch.produced", "1", produced_on="2026-01-01", expires_on="2027-01-01")
+    late = event("batch.produced", "2", produced_on="2026-02-01", expires_on="2028-01-01")
+    await write(world.one, held, early, late, released("3", released_on="2026-02-02"))
+    undo = {**event("batch.released", "c"), "type": "supply.event.corrected.v1"}
+    about = {"source": early["source"], "id": "1", "type": early["type"]}
+    undo["data"] = {"corrects": about, "key": GTIN, "corrected_on": "2026-03-01", "reason": "r"}
+    await write(world.one, held, undo)
+    row = await world.one.fetchrow(
+        "SELECT produced_count, introduced_on::text, expires_on::text, supplied_on::text FROM lots"
+    )
+    assert tuple(row or ()) == (1, "2026-02-01", "2028-01-01", "2026-02-02")
+
+
+async def test_the_migrations_make_the_tables_that_the_classes_describe(world: World) -> None:
+    described = {table.name for table in SQLModel.metadata.sorted_tables if _is_supplys(table.name)}
+
+    def differences(connection: Connection) -> list[Any]:
+        def wanted(name: str | None, kind: str, _: Any) -> bool:
+            return kind != "table" or name in described
+
+        options = {"compare_type": True, "include_name": wanted, "target_metadata": SQLModel.metadata}
+        context = MigrationContext.configure(connection, opts=options)
+        found: list[Any] = compare_metadata(context, SQLModel.metadata)
+        return [item for item in found if not _is_about_indexes(item) and _is_supplys(_table_of(item))]
+
+    opened = engine(world.settings)
+    try:
+        async with opened.connect() as connection:
+            assert await connection.run_sync(differences) == []
+            made = await connection.run_sync(lambda plain: set(inspect(plain).get_table_names()))
+    finally:
+        await opened.dispose()
+    parts = {name for name in made if name.startswith(("journal_", "event_ids_"))}
+    assert made - parts - {"alembic_version"} == described
+
+
+def _is_supplys(name: str) -> bool:
+    """The classes of other services may be registered in the same process."""
+    return any(getattr(found, "__tablename__", None) == name for found in vars(tables).values())
+
+
+def _is_about_indexes(item: Any) -> bool:
+    return (isinstance(item, tuple) and "index" in item[0]) or "constraint" in str(item[0])
+
+
+def _table_of(item: Any) -> str:
+    if isinstance(item, list):
+        return str(item[0][2])
+    return str(item[1].name if hasattr(item[1], "name") else item[2])

@@ -1,0 +1,170 @@
+"""The pure core of the ledger on dicts in place of tables: look-up, fold and sums are the service's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from services.supply import known_events
+from services.supply.claims import Claim
+from services.supply.correction import Correction
+from services.supply.decode import decode
+from services.supply.fold import Entry, Journalled, LotChange, Verdict, correction_in, earliest, fold, sums
+from services.supply.places import NAME_OF
+from services.supply.posting import Transfer, introduces, supplies
+from services.supply.record import CHAIN_START, Consumed
+from shared import topics
+from shared.events.reader import EventCorrected
+from tests.reference import JSON, Book
+from tests.supply_given import Message, message
+
+T = TypeVar("T")
+Balances = dict[tuple[str, str], dict[str, int]]
+Flows = dict[tuple[str, str, str, str, str], int]
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never has to wait longer than one turn of a loop."""
+    try:
+        while True:
+            work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+def claim(partition: int = 0) -> Claim:
+    return Claim(topics.MOVEMENTS, 1, partition, 1, 0, CHAIN_START)
+
+
+def decoded(messages: Sequence[Message], held: Claim) -> list[Consumed]:
+    """The records of one batch of a partition without a gap."""
+    batch, gap = at_once(decode(messages, {(held.topic, held.partition): held}, 1))
+    assert gap is None
+    return batch.records
+
+
+class DictLedger:
+    """Journal, identities, corrections and lots as dicts; answers the queries of known_events."""
+
+    def __init__(self) -> None:
+        self.seen: dict[bytes, Consumed] = {}
+        self.corrections: list[Correction] = []
+        self.journal: list[Journalled] = []
+        self.lots: dict[tuple[int, str], LotChange] = {}
+        self.flows: Counter[tuple[Any, ...]] = Counter()
+
+    async def fetch(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        wanted = set(keys)
+        match query:
+            case known_events._SEEN:
+                return [(key, self.seen[key].content) for key in wanted & self.seen.keys()]
+            case known_events._BY_KEY:
+                return [self._row(item) for item in self.corrections if item.key in wanted]
+            case known_events._BY_TARGET:
+                return [self._row(item) for item in self.corrections if item.target in wanted]
+            case known_events._ORIGINALS:
+                found = [(key, self.seen[key]) for key in wanted & self.seen.keys()]
+                return [(key, record.key, record.headers, record.value) for key, record in found]
+        raise AssertionError(query)
+
+    def _row(self, item: Correction) -> tuple[Any, ...]:
+        value = self.seen[item.key].value
+        assert value is not None
+        return item.key, item.target, item.source, item.id, item.time, value.decode()
+
+    def write(self, records: Sequence[Consumed]) -> None:
+        """What journal.Journal does with one batch."""
+        known = at_once(known_events.load(self, records))  # type: ignore[arg-type]
+        journalled = fold(records, known)
+        self.journal += journalled
+        for row in journalled:
+            if row.verdict == Verdict.RECORDED:
+                assert row.record.event is not None and row.record.event_key is not None
+                self.seen[row.record.event_key] = row.record
+                if isinstance(row.record.event.data, EventCorrected):
+                    found = correction_in(row.record)
+                    assert found is not None
+                    self.corrections.append(found)
+        added = sums(journalled)
+        self.flows.update(added.flows)
+        for key, change in added.lots.items():
+            self._add(key, change)
+
+    def _add(self, key: tuple[int, str], change: LotChange) -> None:
+        held = self.lots.setdefault(key, LotChange([0] * 11))
+        held.packs = [one + other for one, other in zip(held.packs, change.packs, strict=True)]
+        held.produced_count += change.produced_count
+        held.imported_count += change.imported_count
+        for name in ("introduced_on", "expires_on", "supplied_on"):
+            setattr(held, name, earliest(getattr(held, name), getattr(change, name)))
+        if change.refresh:
+            standing = self.standing(key)
+            brought = [item for item in standing if introduces(item.debit)]
+            held.introduced_on = min((item.on for item in brought), default=None)
+            held.expires_on = min((item.expires_on for item in brought if item.expires_on), default=None)
+            held.supplied_on = min((item.on for item in standing if supplies(item.debit, item.credit)), default=None)
+
+    def entries(self) -> list[Entry]:
+        return [entry for row in self.journal for entry in row.entries]
+
+    def standing(self, key: tuple[int, str]) -> list[Transfer]:
+        times: Counter[Transfer] = Counter()
+        for entry in self.entries():
+            if (entry.transfer.gtin, entry.transfer.lot) == key:
+                times[entry.transfer] += -1 if entry.reversal else 1
+        return [transfer for transfer, count in times.items() if count > 0]
+
+    def balances(self) -> Balances:
+        found = {
+            (f"{gtin:014d}", lot): {NAME_OF[place]: packs for place, packs in enumerate(held.packs) if packs}
+            for (gtin, lot), held in self.lots.items()
+        }
+        return {lot: places for lot, places in found.items() if places}
+
+    def net_flows(self) -> Flows:
+        return {
+            (f"{gtin:014d}", lot, on.isoformat(), NAME_OF[debit], NAME_OF[credit]): packs
+            for (gtin, lot, on, debit, credit), packs in self.flows.items()
+            if packs
+        }
+
+    def facts(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {
+            (f"{gtin:014d}", lot): _facts(
+                held.produced_count, held.imported_count, held.introduced_on, held.expires_on, held.supplied_on
+            )
+            for (gtin, lot), held in self.lots.items()
+        }
+
+
+def _facts(produced: int, imported: int, *days: Any) -> dict[str, Any]:
+    names = ("introduced_on", "expires_on", "supplied_on")
+    return {"produced": produced, "imported": imported} | {
+        name: str(day) for name, day in zip(names, days, strict=True) if day is not None
+    }
+
+
+def ledger(events: Iterable[JSON], cuts: Sequence[int] = ()) -> DictLedger:
+    """The ledger after `events` in this order; a new batch begins at each index of `cuts`."""
+    found, held = DictLedger(), claim()
+    messages = [message(told, offset) for offset, told in enumerate(events)]
+    edges = sorted({0, len(messages), *(cut for cut in cuts if cut < len(messages))})
+    for start, end in pairwise(edges):
+        found.write(decoded(messages[start:end], held))
+    return found
+
+
+def assert_like_the_reference(found: DictLedger, events: Sequence[JSON]) -> None:
+    """The same balances, flows and facts of lots as the plain fold; what nets to nothing may stand or not."""
+    book = Book(events)
+    balances = {lot: {place: packs for place, packs in held.items() if packs} for lot, held in book.balances.items()}
+    assert found.balances() == {lot: places for lot, places in balances.items() if places}
+    assert found.net_flows() == {flow: packs for flow, packs in book.flows.items() if packs}
+    nothing = {"produced": 0, "imported": 0}
+    facts = found.facts()
+    assert {lot: held for lot, held in facts.items() if held != nothing} == {
+        lot: held for lot, held in book.facts.items() if held != nothing
+    }
+    assert all(sum(places.values()) == 0 for places in found.balances().values())

@@ -1,0 +1,67 @@
+"""The receiver holds every delivery and says whether its signature held."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks import Webhook
+
+from deploy.local.receiver import delivery_line, summary, verification_error
+
+SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+BODY = json.dumps(
+    {"type": "supply.alert.firing.v1", "data": {"severity": "critical", "summary": "share off its path"}}
+).encode()
+
+
+def signed(body: bytes = BODY) -> dict[str, str]:
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(SECRET).sign("msg_1", now, body.decode()),
+    }
+
+
+def test_a_good_signature_holds() -> None:
+    assert verification_error(SECRET, BODY, signed()) is None
+
+
+def test_a_changed_body_does_not() -> None:
+    assert verification_error(SECRET, BODY + b" ", signed()) is not None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {**signed(), "webhook-signature": "v1,not base64"},
+        {**signed(), "webhook-signature": "nothing like it"},
+        {**signed(), "webhook-timestamp": "yesterday"},
+        {**signed(), "webhook-timestamp": "1000000000"},
+    ],
+)
+def test_what_is_malformed_or_old_is_not_verified(headers: dict[str, str]) -> None:
+    assert verification_error(SECRET, BODY, headers) is not None
+
+
+def test_without_a_secret_nothing_is_verified() -> None:
+    assert verification_error(None, BODY, signed()) is not None
+
+
+def test_a_delivery_is_kept_with_headers_body_and_verdict() -> None:
+    line = delivery_line(datetime(2026, 11, 23, tzinfo=UTC), BODY, {"webhook-id": "msg_1"}, None)
+    assert line["received_at"] == "2026-11-23T00:00:00Z"
+    assert line["verified"] is True
+    assert line["headers"] == {"webhook-id": "msg_1"}
+    assert line["body"]["data"]["severity"] == "critical"
+
+
+def test_people_read_one_line_an_alert() -> None:
+    good = summary(delivery_line(datetime(2026, 11, 23, tzinfo=UTC), BODY, {}, None))
+    bad = summary(delivery_line(datetime(2026, 11, 23, tzinfo=UTC), b"\xff not JSON", {}, "no signature"))
+    assert "firing" in good and "share off its path" in good and "signed" in good
+    assert "NOT VERIFIED (no signature)" in bad
+    assert "\n" not in good + bad
