@@ -54,8 +54,17 @@ appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{ISO8601} %-5p %c{1.}: %m%n
 rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
+# Starts and stops, who leads, which broker is fenced and why, whose log-in is refused.
 logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = info
+logger.lifecycle.name = org.apache.kafka.server.BrokerLifecycleManager
+logger.lifecycle.level = info
+logger.cluster.name = org.apache.kafka.controller.ClusterControlManager
+logger.cluster.level = info
+logger.quorum.name = org.apache.kafka.raft.QuorumState
+logger.quorum.level = info
+logger.network.name = org.apache.kafka.common.network.Selector
+logger.network.level = info
 """
 
 _PROPERTIES: Final = """\

@@ -13,6 +13,8 @@ from deploy.local.stack import SERVICES, Stack, StackOptions
 from tests.stack.places import free_port_base
 
 HTTP_TIMEOUT_SECONDS = 30.0
+LOG_TAIL_LINES = 25
+LOG_TAIL_CHARACTERS = 300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +23,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_runtest_setup() -> None:
     enable_socket()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that fails shows what the children of the shared stack said last."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    running = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(running, Stack):
+        for log in sorted(running.run_dir.logs.glob("*.log")):
+            lines = log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
+            report.sections.append((f"end of {log.name}", "\n".join(line[:LOG_TAIL_CHARACTERS] for line in lines)))
 
 
 @pytest.fixture(scope="session")
