@@ -1,0 +1,41 @@
+"""Answers questions about the registry on a day: products, authorisations, agreements."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Response
+
+from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.lot import gtin_text
+from services.supply.registry_json import agreement_json, authorisation_json, product_json
+from services.supply.statements import fetch_registry
+from shared.web import decode_cursor, json_response, page
+
+router = APIRouter()
+
+
+@router.get("/registry/{what}", dependencies=[Depends(reader)])
+async def get_registry(
+    what: Literal["products", "authorisations", "agreements"],
+    asked: Annotated[Asked, Depends()],
+    effective: Effective = None,
+    known: Known = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """The registry on a day: products by GTIN, authorisations by number, agreements by id, with their events."""
+    on = asked.day(effective)
+    after = decode_cursor(cursor, str) or ""
+    async with asked.at(known) as (connection, cut):
+        registry = await fetch_registry(connection, cut, asked.regulators())
+    if what == "products":
+        rows = [(gtin_text(gtin), product_json(item, registry, on)) for gtin, item in registry.packings(on).items()]
+    elif what == "authorisations":
+        rows = [(item.authorisation, authorisation_json(item, on)) for item in registry.authorisations(on)]
+    else:
+        rows = [(item.agreement, agreement_json(item)) for item in registry.agreements(on)]
+    rest = sorted((row for row in rows if row[0] > after), key=lambda row: row[0])
+    following = rest[limit - 1][0] if len(rest) > limit else None
+    items = [body for _, body in rest[:limit]]
+    return json_response(page(items, following, **asked.head(cut, effective=on.isoformat())))
