@@ -1,4 +1,4 @@
-"""Turns consumed records into what the ledger writes: typed, hashed, chained, and each partition without a gap."""
+"""Turns consumed records into what the ledger writes: typed, hashed, chained, packed; each partition without a gap."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from services.supply.claims import Claim, Place
+from services.supply.fold import presume
 from services.supply.journal import Advance
 from services.supply.record import Consumed, link, named_in, pack_headers
+from services.supply.rows import identity_row, journal_rows
 from shared.events import reader
 
 YIELD_EVERY_RECORDS: Final = 200
@@ -77,7 +79,7 @@ def _consumed(message: Any, held: Claim) -> Consumed:
         event = reader.read(message.headers, message.value)
     except reader.Unreadable as error:
         why = error.reason
-    return Consumed(
+    record = Consumed(
         topic_id=held.topic_id,
         partition=held.partition,
         offset=message.offset,
@@ -91,6 +93,10 @@ def _consumed(message: Any, held: Claim) -> Consumed:
         content=None if event is None else reader.content_hash(event),
         why=why,
     )
+    presumed = presume(record)
+    if presumed is not None:
+        record.rows, record.identity = journal_rows(presumed), identity_row(record)
+    return record
 
 
 def _key_of_unreadable(message: Any) -> bytes | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
 from services.supply.correction import MAX_DEPTH, Correction, Effective, Family, Original, State
-from services.supply.posting import Transfer, introduces, supplies, transfers
+from services.supply.posting import Transfer, transfers
 from services.supply.record import Consumed
 from shared.events.reader import EventCorrected, event_key
 
@@ -102,24 +101,48 @@ class Known:
         return path
 
 
+def presume(record: Consumed) -> Journalled | None:
+    """What a readable event that is no correction comes to if it is new and nothing corrects it; None for others."""
+    if record.event is None or type(record.event.data) is EventCorrected:
+        return None
+    return Journalled(record, Verdict.RECORDED, [Entry(moved) for moved in transfers(record.event.data)])
+
+
+def settle(records: Sequence[Consumed], known: Known) -> dict[int, Journalled]:
+    """Those of the batch, by their number in it, that may not come to what `presume` says: decided in their order."""
+    targets = {found.target for found in map(correction_in, records) if found is not None} | set(known.by_target)
+    seen = known.seen
+    first: dict[bytes, bytes] = {}
+    settled = {}
+    for number, record in enumerate(records):
+        event, key, content = record.event, record.event_key, record.content
+        if event is None or key is None or content is None:
+            settled[number] = Journalled(record, Verdict.UNREADABLE)
+            continue
+        plain = key not in seen and key not in targets and type(event.data) is not EventCorrected
+        if plain and first.setdefault(key, content) is content:
+            continue
+        if key in first:
+            seen.setdefault(key, first[key])
+        settled[number] = _record(record, known)
+    return settled
+
+
 def fold(records: Sequence[Consumed], known: Known) -> list[Journalled]:
     """Every record of the batch with its verdict and entries, in the order of the batch."""
-    targets = {data.target for data in map(correction_in, records) if data is not None} | set(known.by_target)
-    return [_record(record, known, targets) for record in records]
+    settled = settle(records, known)
+    presumed = (settled.get(number) or presume(record) for number, record in enumerate(records))
+    return [row for row in presumed if row is not None]
 
 
-def _record(record: Consumed, known: Known, targets: set[bytes]) -> Journalled:
-    event, key = record.event, record.event_key
-    if event is None or key is None or record.content is None:
-        return Journalled(record, Verdict.UNREADABLE)
-    before = known.seen.setdefault(key, record.content)
+def _record(record: Consumed, known: Known) -> Journalled:
+    assert record.event_key is not None and record.content is not None
+    before = known.seen.setdefault(record.event_key, record.content)
     if before is not record.content:
         return Journalled(record, Verdict.DUPLICATE if before == record.content else Verdict.CONFLICT)
     correction = correction_in(record)
     if correction is not None:
         return Journalled(record, Verdict.RECORDED, _corrected(correction, known))
-    if key not in targets:
-        return Journalled(record, Verdict.RECORDED, [Entry(moved) for moved in transfers(event.data)])
     return Journalled(record, Verdict.RECORDED, _awaited(original_in(record), known))
 
 
@@ -189,69 +212,3 @@ def key_text(key: bytes | None) -> str:
 
 def target_key(data: EventCorrected) -> bytes:
     return event_key(data.corrects.source, data.corrects.id)
-
-
-class LotChange(msgspec.Struct, gc=False):
-    """What a batch changes of one lot: net packs a place, counts of introductions, and the earliest dates it brings.
-
-    `refresh` says that an introduction or a supply was reversed: the earliest dates are then read from the journal.
-    """
-
-    packs: list[int]
-    produced_count: int = 0
-    imported_count: int = 0
-    introduced_on: date | None = None
-    expires_on: date | None = None
-    supplied_on: date | None = None
-    refresh: bool = False
-
-
-LotKey = tuple[int, str]
-FlowKey = tuple[int, str, date, int, int]
-
-
-class Sums(msgspec.Struct):
-    """What a batch adds to the derived tables: changes by lot, and net packs by (gtin, lot, day, debit, credit)."""
-
-    lots: dict[LotKey, LotChange]
-    flows: dict[FlowKey, int]
-
-
-def sums(journalled: Iterable[Journalled]) -> Sums:
-    """The entries of a batch, added up."""
-    lots: dict[LotKey, LotChange] = {}
-    flows: dict[FlowKey, int] = defaultdict(int)
-    for row in journalled:
-        for entry in row.entries:
-            _add(entry, lots, flows)
-    return Sums(lots, flows)
-
-
-def _add(entry: Entry, lots: dict[LotKey, LotChange], flows: dict[FlowKey, int]) -> None:
-    moved, sign = entry.transfer, -1 if entry.reversal else 1
-    key = (moved.gtin, moved.lot)
-    change = lots.get(key)
-    if change is None:
-        change = lots[key] = LotChange([0] * 11)
-    packs = moved.packs * sign
-    change.packs[moved.debit] -= packs
-    change.packs[moved.credit] += packs
-    flows[(moved.gtin, moved.lot, moved.on, moved.debit, moved.credit)] += packs
-    if introduces(moved.debit):
-        if moved.debit == 1:
-            change.produced_count += sign
-        else:
-            change.imported_count += sign
-        change.introduced_on = earliest(change.introduced_on, moved.on)
-        change.expires_on = earliest(change.expires_on, moved.expires_on)
-        change.refresh |= entry.reversal
-    if supplies(moved.debit, moved.credit):
-        change.supplied_on = earliest(change.supplied_on, moved.on)
-        change.refresh |= entry.reversal
-
-
-def earliest(one: date | None, other: date | None) -> date | None:
-    """The earlier of two days; None means not known."""
-    if one is None or other is None:
-        return one or other
-    return min(one, other)

@@ -6,8 +6,7 @@ is already known, lets `fold` decide, and writes what was decided. Whoever reads
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,51 +14,55 @@ import asyncpg
 import msgspec
 
 from services.supply import known_events
-from services.supply.fold import (
-    NO_PRODUCT,
-    Journalled,
-    LotChange,
-    LotKey,
-    Sums,
-    Verdict,
-    correction_in,
-    fold,
-    sums,
-    topic_key,
-)
+from services.supply.fold import Journalled, Verdict, correction_in, settle, topic_key
 from services.supply.places import NAMES, PLACES
-from services.supply.posting import POSTINGS, UNNAMED_LOT
+from services.supply.posting import POSTINGS, introduces, supplies
 from services.supply.record import Consumed
+from services.supply.rows import COPY_END, COPY_HEAD, IDENTITY_COLUMNS, JOURNAL_COLUMNS, identity_row, journal_rows
 from shared.events.reader import EventCorrected
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-YIELD_EVERY_ROWS: Final = 1_000
+ROWS_A_PART: Final = 1_000
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _ADVANCE = """
 UPDATE positions SET next_offset = $5, chain = $6
 WHERE topic_id = $1 AND partition = $2 AND epoch = $3 AND next_offset = $4
 """
-_JOURNAL = (
-    "gtin lot topic_id partition kafka_offset seq recorded_at verdict debit credit packs effective_on reversal"
-    " expires_on period_start cause event_key said_at record_key headers value chain"
-).split()
-_EVENT_IDS = "event_key content topic_id partition kafka_offset".split()
 _CORRECTIONS = "event_key target source id time topic_id partition kafka_offset data".split()
 _FACTS = "event_key type key source id time topic_id partition kafka_offset data".split()
 
-_LOT_TYPES = ["bigint", "text", *["bigint"] * 12, "date", "date", "date"]
+# The derived tables follow from the journal's own new rows, so that nothing is summed twice in two languages.
+# A reversal swaps debit and credit: what it takes back is in `flows` and in the counts with the sign turned.
+_NEW = """
+FROM journal JOIN unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[])
+    AS step (topic_id, partition, first, next) USING (topic_id, partition)
+WHERE kafka_offset >= step.first AND kafka_offset < step.next AND recorded_at BETWEEN $5 AND $6 AND debit IS NOT NULL
+"""
+_COUNT = "count(*) FILTER (WHERE debit = {0}) - count(*) FILTER (WHERE credit = {0})"
+_PACKS = ", ".join(
+    f"coalesce(sum(packs) FILTER (WHERE credit = {place.value}), 0)"
+    f" - coalesce(sum(packs) FILTER (WHERE debit = {place.value}), 0)"
+    for place in PLACES
+)
+_EARLIEST = (
+    "min(effective_on) FILTER (WHERE debit <= 2), min(expires_on) FILTER (WHERE debit <= 2),"
+    " min(effective_on) FILTER (WHERE debit IN (2, 3) AND credit = 4 AND NOT reversal)"
+)
 _LOT_COLUMNS = ["gtin", "lot", *NAMES, "produced_count", "imported_count", "introduced_on", "expires_on", "supplied_on"]
 _LOTS = f"""
 INSERT INTO lots AS held ({", ".join(_LOT_COLUMNS)})
-SELECT * FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_LOT_TYPES, 1))})
+SELECT gtin, lot, {_PACKS}, {_COUNT.format(1)}, {_COUNT.format(2)}, {_EARLIEST}
+{_NEW} GROUP BY gtin, lot ORDER BY gtin, lot
 ON CONFLICT (gtin, lot) DO UPDATE SET
     {", ".join(f"{name} = held.{name} + excluded.{name}" for name in [*NAMES, "produced_count", "imported_count"])},
     {", ".join(f"{name} = least(held.{name}, excluded.{name})" for name in _LOT_COLUMNS[-3:])}
 """
-_FLOWS = """
+_FLOWS = f"""
 INSERT INTO flows AS held (gtin, lot, effective_on, debit, credit, packs)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::date[], $4::smallint[], $5::smallint[], $6::bigint[])
+SELECT gtin, lot, effective_on, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
+    CASE WHEN reversal THEN debit ELSE credit END AS reaches, sum(CASE WHEN reversal THEN -packs ELSE packs END)
+{_NEW} GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
 ON CONFLICT (gtin, lot, effective_on, debit, credit) DO UPDATE SET packs = held.packs + excluded.packs
 """
 # A reversed introduction or supply leaves the earliest dates to be found again among the entries that stand.
@@ -102,7 +105,7 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a batch came to: records by verdict, and entries."""
+    """What a batch came to: records by verdict, and entries of the journal."""
 
     verdicts: dict[Verdict, int]
     entries: int
@@ -121,11 +124,10 @@ class Journal:
             await self._ensure_months(connection, records)
             async with connection.transaction():
                 await _advance(connection, advances)
-                known = await known_events.load(connection, records)
-                journalled = fold(records, known)
-                await _insert(connection, journalled)
-                await _derive(connection, sums(journalled))
-        return _tally(journalled)
+                settled = settle(records, await known_events.load(connection, records))
+                entries = await _insert(connection, records, settled)
+                await _derive(connection, advances, records, settled)
+        return _tally(records, settled, entries)
 
     async def _ensure_months(self, connection: Connection, records: Sequence[Consumed]) -> None:
         """Makes the journal's part of each month that the batch reaches into."""
@@ -157,49 +159,39 @@ async def _advance(connection: Connection, advances: Sequence[Advance]) -> None:
             raise NotOwner(f"partition {step.partition} of topic {step.topic_id} at {step.old_offset}")
 
 
-async def _insert(connection: Connection, journalled: Sequence[Journalled]) -> None:
-    """The insert-only tables, by COPY."""
-    rows: list[tuple[Any, ...]] = []
-    for number, row in enumerate(journalled, 1):
-        _journal_rows(row, rows)
-        if number % YIELD_EVERY_ROWS == 0:
-            await asyncio.sleep(0)
-    await connection.copy_records_to_table("journal", records=rows, columns=_JOURNAL)
-    fresh = [row.record for row in journalled if row.verdict == Verdict.RECORDED]
-    identities = ((r.event_key, r.content, r.topic_id, r.partition, r.offset) for r in fresh)
-    await connection.copy_records_to_table("event_ids", records=identities, columns=_EVENT_IDS)
-    if corrections := list(_correction_rows(fresh)):
+async def _insert(connection: Connection, records: Sequence[Consumed], settled: Mapping[int, Journalled]) -> int:
+    """The insert-only tables, by COPY. How many entries the journal got."""
+    rows = [record.rows for record in records]
+    recorded = list(records)
+    for number, row in settled.items():
+        rows[number] = journal_rows(row)
+    if settled:
+        recorded = [
+            record
+            for number, record in enumerate(records)
+            if number not in settled or settled[number].verdict == Verdict.RECORDED
+        ]
+    copied = await _copy(connection, "journal", JOURNAL_COLUMNS, rows)
+    identities = [record.identity or identity_row(record) for record in recorded]
+    await _copy(connection, "event_ids", IDENTITY_COLUMNS, identities)
+    if corrections := list(_correction_rows(recorded)):
         await connection.copy_records_to_table("corrections", records=corrections, columns=_CORRECTIONS)
-    if facts := list(_fact_rows(fresh)):
+    if facts := list(_fact_rows(recorded)):
         await connection.copy_records_to_table("facts", records=facts, columns=_FACTS)
+    return copied
 
 
-def _journal_rows(row: Journalled, rows: list[tuple[Any, ...]]) -> None:
-    """Appends the rows of one record: entry 0 with the raw bytes, further entries with the transfer alone."""
-    record = row.record
-    recorded_at = EPOCH + timedelta(milliseconds=record.timestamp_ms)
-    place = (record.topic_id, record.partition, record.offset)
-    said_at = None if record.event is None else record.event.time
-    raw = (record.event_key, said_at, record.key, record.headers, record.value, record.chain)
-    if not row.entries:
-        nothing = (None,) * 8
-        rows.append((_product(record), _lot(record), *place, 0, recorded_at, int(row.verdict), *nothing, *raw))
-        return
-    for seq, entry in enumerate(row.entries):
-        moved = entry.transfer
-        ends = (moved.credit, moved.debit) if entry.reversal else (moved.debit, moved.credit)
-        about = (moved.packs, moved.on, entry.reversal, moved.expires_on, moved.period_start, entry.cause)
-        verdict, kept = (int(row.verdict), raw) if seq == 0 else (None, (None,) * len(raw))
-        rows.append((moved.gtin, moved.lot, *place, seq, recorded_at, verdict, *ends, *about, *kept))
+async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[bytes]) -> int:
+    """COPY of packed rows; the number of rows that PostgreSQL took."""
 
+    async def parts() -> AsyncIterator[bytes]:
+        yield COPY_HEAD
+        for start in range(0, len(rows), ROWS_A_PART):
+            yield b"".join(rows[start : start + ROWS_A_PART])
+        yield COPY_END
 
-def _product(record: Consumed) -> int:
-    gtin = getattr(record.event and record.event.data, "gtin", None)
-    return int(gtin) if isinstance(gtin, str) else NO_PRODUCT
-
-
-def _lot(record: Consumed) -> str:
-    return getattr(record.event and record.event.data, "lot", None) or UNNAMED_LOT
+    status = await connection.copy_to_table(table, source=parts(), columns=columns, format="binary")
+    return int(status.removeprefix("COPY "))
 
 
 def _correction_rows(fresh: Iterable[Consumed]) -> Iterable[tuple[Any, ...]]:
@@ -225,34 +217,41 @@ def _json(record: Consumed) -> str:
     return msgspec.json.encode(record.event.data).decode()
 
 
-async def _derive(connection: Connection, added: Sums) -> None:
+async def _derive(
+    connection: Connection,
+    advances: Sequence[Advance],
+    records: Sequence[Consumed],
+    settled: Mapping[int, Journalled],
+) -> None:
     """The derived tables, in key order, so that two writers never wait for each other in a circle."""
-    if added.lots:
-        lots = sorted(added.lots.items())
-        await connection.execute(_LOTS, *_columns(_lot_row(key, change) for key, change in lots))
-        refresh = [key for key, change in lots if change.refresh]
-        if refresh:
-            for statement in (_CLEAR, _REFRESH):
-                await connection.execute(statement, *_columns(refresh))
-    flows = sorted((*key, packs) for key, packs in added.flows.items())
-    if flows:
-        await connection.execute(_FLOWS, *_columns(flows))
+    steps = _columns((step.topic_id, step.partition, step.old_offset, step.next_offset) for step in advances)
+    moments = [record.timestamp_ms for record in records]
+    window = [EPOCH + timedelta(milliseconds=moment) for moment in (min(moments), max(moments))]
+    await connection.execute(_LOTS, *steps, *window)
+    await connection.execute(_FLOWS, *steps, *window)
+    refresh = sorted(_taken_back(settled.values()))
+    if refresh:
+        for statement in (_CLEAR, _REFRESH):
+            await connection.execute(statement, *_columns(refresh))
 
 
-def _lot_row(key: LotKey, change: LotChange) -> tuple[Any, ...]:
-    places = [change.packs[place] for place in PLACES]
-    counts = (change.produced_count, change.imported_count)
-    return (*key, *places, *counts, change.introduced_on, change.expires_on, change.supplied_on)
+def _taken_back(settled: Iterable[Journalled]) -> set[tuple[int, str]]:
+    """The lots of which an introduction or a supply was reversed: `_REFRESH` finds their earliest dates again."""
+    return {
+        (moved.gtin, moved.lot)
+        for row in settled
+        for moved in (entry.transfer for entry in row.entries if entry.reversal)
+        if introduces(moved.debit) or supplies(moved.debit, moved.credit)
+    }
 
 
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _tally(journalled: Iterable[Journalled]) -> Written:
+def _tally(records: Sequence[Consumed], settled: Mapping[int, Journalled], entries: int) -> Written:
     verdicts = dict.fromkeys(Verdict, 0)
-    entries = 0
-    for row in journalled:
+    verdicts[Verdict.RECORDED] = len(records) - len(settled)
+    for row in settled.values():
         verdicts[row.verdict] += 1
-        entries += len(row.entries)
     return Written(verdicts, entries)

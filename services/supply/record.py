@@ -19,7 +19,10 @@ Header = tuple[str, bytes | None]
 
 
 class Consumed(msgspec.Struct, gc=False):
-    """One record as it came from a trusted topic. `event` is None where no reader understands it (`why` says so)."""
+    """One record as it came from a trusted topic. `event` is None where no reader understands it (`why` says so).
+
+    `rows` and `identity` are what the ledger will most probably write of it, packed ahead (see rows.py).
+    """
 
     topic_id: int
     partition: int
@@ -33,6 +36,8 @@ class Consumed(msgspec.Struct, gc=False):
     event_key: bytes | None
     content: bytes | None
     why: str | None = None
+    rows: bytes = b""
+    identity: bytes = b""
 
 
 # Lengths and header names recur in every record: their packed forms are made once.

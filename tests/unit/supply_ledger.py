@@ -1,8 +1,8 @@
-"""The pure core of the ledger on dicts in place of tables: look-up, fold and sums are the service's own."""
+"""The pure core of the ledger on dicts in place of tables: look-up and fold are the service's own."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from services.supply import known_events
 from services.supply.claims import Claim
 from services.supply.correction import Correction
 from services.supply.decode import decode
-from services.supply.fold import Entry, Journalled, LotChange, Verdict, correction_in, earliest, fold, sums
+from services.supply.fold import Entry, Journalled, Verdict, correction_in, fold
 from services.supply.places import NAME_OF
 from services.supply.posting import Transfer, introduces, supplies
 from services.supply.record import CHAIN_START, Consumed
@@ -46,14 +46,12 @@ def decoded(messages: Sequence[Message], held: Claim) -> list[Consumed]:
 
 
 class DictLedger:
-    """Journal, identities, corrections and lots as dicts; answers the queries of known_events."""
+    """Journal, identities and corrections as dicts; answers the queries of known_events."""
 
     def __init__(self) -> None:
         self.seen: dict[bytes, Consumed] = {}
         self.corrections: list[Correction] = []
         self.journal: list[Journalled] = []
-        self.lots: dict[tuple[int, str], LotChange] = {}
-        self.flows: Counter[tuple[Any, ...]] = Counter()
 
     async def fetch(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         wanted = set(keys)
@@ -87,63 +85,54 @@ class DictLedger:
                     found = correction_in(row.record)
                     assert found is not None
                     self.corrections.append(found)
-        added = sums(journalled)
-        self.flows.update(added.flows)
-        for key, change in added.lots.items():
-            self._add(key, change)
-
-    def _add(self, key: tuple[int, str], change: LotChange) -> None:
-        held = self.lots.setdefault(key, LotChange([0] * 11))
-        held.packs = [one + other for one, other in zip(held.packs, change.packs, strict=True)]
-        held.produced_count += change.produced_count
-        held.imported_count += change.imported_count
-        for name in ("introduced_on", "expires_on", "supplied_on"):
-            setattr(held, name, earliest(getattr(held, name), getattr(change, name)))
-        if change.refresh:
-            standing = self.standing(key)
-            brought = [item for item in standing if introduces(item.debit)]
-            held.introduced_on = min((item.on for item in brought), default=None)
-            held.expires_on = min((item.expires_on for item in brought if item.expires_on), default=None)
-            held.supplied_on = min((item.on for item in standing if supplies(item.debit, item.credit)), default=None)
 
     def entries(self) -> list[Entry]:
         return [entry for row in self.journal for entry in row.entries]
 
-    def standing(self, key: tuple[int, str]) -> list[Transfer]:
+    def moves(self) -> Counter[Transfer]:
+        """How often each transfer stands; what was reversed as often as posted stands 0 times."""
         times: Counter[Transfer] = Counter()
         for entry in self.entries():
-            if (entry.transfer.gtin, entry.transfer.lot) == key:
-                times[entry.transfer] += -1 if entry.reversal else 1
-        return [transfer for transfer, count in times.items() if count > 0]
+            times[entry.transfer] += -1 if entry.reversal else 1
+        return times
 
     def balances(self) -> Balances:
-        found = {
-            (f"{gtin:014d}", lot): {NAME_OF[place]: packs for place, packs in enumerate(held.packs) if packs}
-            for (gtin, lot), held in self.lots.items()
-        }
-        return {lot: places for lot, places in found.items() if places}
+        found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for moved, times in self.moves().items():
+            held = found[f"{moved.gtin:014d}", moved.lot]
+            held[NAME_OF[moved.debit]] -= moved.packs * times
+            held[NAME_OF[moved.credit]] += moved.packs * times
+        named = {lot: {place: packs for place, packs in held.items() if packs} for lot, held in found.items()}
+        return {lot: places for lot, places in named.items() if places}
 
     def net_flows(self) -> Flows:
-        return {
-            (f"{gtin:014d}", lot, on.isoformat(), NAME_OF[debit], NAME_OF[credit]): packs
-            for (gtin, lot, on, debit, credit), packs in self.flows.items()
-            if packs
-        }
+        found: Counter[tuple[str, str, str, str, str]] = Counter()
+        for moved, times in self.moves().items():
+            ends = (NAME_OF[moved.debit], NAME_OF[moved.credit])
+            found[f"{moved.gtin:014d}", moved.lot, moved.on.isoformat(), *ends] += moved.packs * times
+        return {flow: packs for flow, packs in found.items() if packs}
 
     def facts(self) -> dict[tuple[str, str], dict[str, Any]]:
+        standing = [(moved, times) for moved, times in self.moves().items() if times > 0]
         return {
-            (f"{gtin:014d}", lot): _facts(
-                held.produced_count, held.imported_count, held.introduced_on, held.expires_on, held.supplied_on
-            )
-            for (gtin, lot), held in self.lots.items()
+            (f"{gtin:014d}", lot): _facts([item for item in standing if (item[0].gtin, item[0].lot) == (gtin, lot)])
+            for gtin, lot in {(moved.gtin, moved.lot) for moved in self.moves()}
         }
 
 
-def _facts(produced: int, imported: int, *days: Any) -> dict[str, Any]:
-    names = ("introduced_on", "expires_on", "supplied_on")
-    return {"produced": produced, "imported": imported} | {
-        name: str(day) for name, day in zip(names, days, strict=True) if day is not None
+def _facts(standing: Sequence[tuple[Transfer, int]]) -> dict[str, Any]:
+    """Origin, expiry and first supply of a lot by the transfers that stand, each with how often it does."""
+    brought = [moved for moved, _ in standing if introduces(moved.debit)]
+    counts: Counter[str] = Counter()
+    for moved, times in standing:
+        counts[NAME_OF[moved.debit]] += times
+    days = {
+        "introduced_on": min((moved.on for moved in brought), default=None),
+        "expires_on": min((moved.expires_on for moved in brought if moved.expires_on), default=None),
+        "supplied_on": min((moved.on for moved, _ in standing if supplies(moved.debit, moved.credit)), default=None),
     }
+    found = {name: counts[name] for name in ("produced", "imported")}
+    return found | {name: str(day) for name, day in days.items() if day is not None}
 
 
 def ledger(events: Iterable[JSON], cuts: Sequence[int] = ()) -> DictLedger:
