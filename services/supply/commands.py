@@ -63,8 +63,8 @@ def _show(console: Console, done: Rebuilt, check: bool) -> None:
             where = f"{found.table} {key} {found.column or 'row'}"
             console.print(f"{where}: kept {kept}, rebuilt {rebuilt}", markup=False, highlight=False, soft_wrap=True)
     outcome = "nothing differs" if done.differing == 0 else f"{done.differing:,} rows differ"
-    if done.differing and not check:
-        outcome += f"; replaced {done.lots:,} lots and {done.events:,} events"
     if done.beyond_repair:
-        outcome += f"; {done.beyond_repair:,} records of the journal itself are not what they were recorded as"
+        outcome += f"; {done.beyond_repair:,} of them records of the journal itself: restore it, nothing was replaced"
+    elif done.differing and not check:
+        outcome += f"; replaced {done.lots:,} lots and {done.events:,} events"
     console.print(f"{outcome} ({done.seconds:.1f} s)", markup=False, highlight=False)

@@ -62,7 +62,8 @@ class Rebuilt(msgspec.Struct):
 
     @property
     def beyond_repair(self) -> int:
-        """Records of the journal itself that cannot be what they are recorded as: no fold puts these right."""
+        """Records of the journal itself that cannot be what they are recorded as. No fold puts these right, and
+        nothing is replaced from a journal that holds one: it has to be restored first."""
         return sum(item.differing for item in self.compared if item.table == "journal")
 
 
@@ -73,7 +74,7 @@ async def rebuild(database_url: str, tell: Tell, *, replace: bool, max_shown: in
         async with connection.transaction(isolation="repeatable_read"):
             compared = await refold(connection, max_shown, tell)
         done = Rebuilt(compared, 0, 0, 0.0)
-        if replace and done.differing > done.beyond_repair:
+        if replace and done.differing and not done.beyond_repair:
             done.lots = await _replace_lots(connection, tell)
             for table in BY_EVENT:
                 done.events += await _replace_events(connection, table, tell)
