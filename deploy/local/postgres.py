@@ -43,7 +43,7 @@ SERVER: Final = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
-    "shared_buffers": "64MB",  # the rest is the system's cache; every session maps these pages
+    "shared_buffers": "128MB",  # the rest is the system's cache; every session maps these pages
     "max_connections": "80",
     "max_wal_size": "1GB",
     "fsync": "on",

@@ -25,6 +25,11 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ROWS_A_PART: Final = 1_000
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+# A batch looks up single keys whatever the planner believes about the size of a table that has just been made or filled.
+_BY_INDEX = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+    " SET LOCAL plan_cache_mode = force_custom_plan"
+)
 _ADVANCE = """
 UPDATE positions SET next_offset = $5, chain = $6
 WHERE topic_id = $1 AND partition = $2 AND epoch = $3 AND next_offset = $4
@@ -50,20 +55,31 @@ _EARLIEST = (
     " min(effective_on) FILTER (WHERE debit IN (2, 3) AND credit = 4 AND NOT reversal)"
 )
 _LOT_COLUMNS = ["gtin", "lot", *NAMES, "produced_count", "imported_count", "introduced_on", "expires_on", "supplied_on"]
+_SUMMED = [*NAMES, "produced_count", "imported_count"]
+# MERGE where INSERT ... ON CONFLICT would lock each row before it changes it; a row that another writer has just
+# inserted fails the batch, which is then tried again.
 _LOTS = f"""
-INSERT INTO lots AS held ({", ".join(_LOT_COLUMNS)})
-SELECT gtin, lot, {_PACKS}, {_COUNT.format(1)}, {_COUNT.format(2)}, {_EARLIEST}
-{_NEW} GROUP BY gtin, lot ORDER BY gtin, lot
-ON CONFLICT (gtin, lot) DO UPDATE SET
-    {", ".join(f"{name} = held.{name} + excluded.{name}" for name in [*NAMES, "produced_count", "imported_count"])},
-    {", ".join(f"{name} = least(held.{name}, excluded.{name})" for name in _LOT_COLUMNS[-3:])}
+MERGE INTO lots AS held USING (
+    SELECT gtin, lot, {_PACKS}, {_COUNT.format(1)}, {_COUNT.format(2)}, {_EARLIEST}
+    {_NEW} GROUP BY gtin, lot ORDER BY gtin, lot
+) AS added ({", ".join(_LOT_COLUMNS)}) ON held.gtin = added.gtin AND held.lot = added.lot
+WHEN MATCHED THEN UPDATE SET
+    {", ".join(f"{name} = held.{name} + added.{name}" for name in _SUMMED)},
+    {", ".join(f"{name} = least(held.{name}, added.{name})" for name in _LOT_COLUMNS[-3:])}
+WHEN NOT MATCHED THEN INSERT ({", ".join(_LOT_COLUMNS)})
+    VALUES ({", ".join(f"added.{name}" for name in _LOT_COLUMNS)})
 """
 _FLOWS = f"""
-INSERT INTO flows AS held (gtin, lot, effective_on, debit, credit, packs)
-SELECT gtin, lot, effective_on, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
-    CASE WHEN reversal THEN debit ELSE credit END AS reaches, sum(CASE WHEN reversal THEN -packs ELSE packs END)
-{_NEW} GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
-ON CONFLICT (gtin, lot, effective_on, debit, credit) DO UPDATE SET packs = held.packs + excluded.packs
+MERGE INTO flows AS held USING (
+    SELECT gtin, lot, effective_on, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
+        CASE WHEN reversal THEN debit ELSE credit END AS reaches,
+        sum(CASE WHEN reversal THEN -packs ELSE packs END) AS packs
+    {_NEW} GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
+) AS added ON held.gtin = added.gtin AND held.lot = added.lot AND held.effective_on = added.effective_on
+    AND held.debit = added.leaves AND held.credit = added.reaches
+WHEN MATCHED THEN UPDATE SET packs = held.packs + added.packs
+WHEN NOT MATCHED THEN INSERT (gtin, lot, effective_on, debit, credit, packs)
+    VALUES (added.gtin, added.lot, added.effective_on, added.leaves, added.reaches, added.packs)
 """
 # A reversed introduction or supply leaves the earliest dates to be found again among the entries that stand.
 _REFRESH = """
@@ -123,6 +139,7 @@ class Journal:
         async with self._pool.acquire() as connection:
             await self._ensure_months(connection, records)
             async with connection.transaction():
+                await connection.execute(_BY_INDEX)
                 await _advance(connection, advances)
                 settled = settle(records, await known_events.load(connection, records))
                 entries = await _insert(connection, records, settled)

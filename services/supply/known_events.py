@@ -17,7 +17,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # One step more than counts, so that what lies beyond is known to lie beyond.
 MAX_STEPS: Final = MAX_DEPTH + 1
 
-_SEEN = "SELECT event_key, content FROM event_ids WHERE event_key = ANY($1::bytea[])"
+# By a join, so that each key is looked for in its own part of the table alone.
+_SEEN = "SELECT event_key, content FROM unnest($1::bytea[]) AS asked (event_key) JOIN event_ids USING (event_key)"
 _CORRECTION = "SELECT event_key, target, source, id, time, data::text FROM corrections"
 _BY_KEY = f"{_CORRECTION} WHERE event_key = ANY($1::bytea[])"
 _BY_TARGET = f"{_CORRECTION} WHERE target = ANY($1::bytea[])"
