@@ -14,7 +14,8 @@ from typing import Final
 from deploy.local.children import ChildSpec
 from deploy.local.kafka import INGEST_ADMIN, SASL_MECHANISM, SECURITY_PROTOCOL
 from deploy.local.ports import HOST, Ports
-from deploy.local.rundir import RunDir, read_json, write_private
+from deploy.local.rundir import RunDir, read_json, write_private, write_private_text
+from services.supply.signing import Signer
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 # Few arenas keep the memory of the many threads of client libraries small.
@@ -71,8 +72,22 @@ def _own(name: str, around: Surroundings) -> dict[str, str]:
             "KAFKA_ADMIN_PASSWORD": around.kafka_admin_password,
         }
     if name == "supply":
-        return {"GOALS_DIR": str(ROOT / "deploy" / "goals"), "CHECKPOINT_DIR": str(around.run_dir / "checkpoints")}
+        return {
+            "GOALS_DIR": str(ROOT / "deploy" / "goals"),
+            "CHECKPOINT_DIR": str(around.run_dir / "checkpoints"),
+            "CHECKPOINT_KEY_FILE": str(checkpoint_key(around.run_dir)),
+        }
     return {"RULES_DIR": str(ROOT / "deploy" / "rules"), "LINKS_SUPPLY_URL": around.ports.url("supply")}
+
+
+def checkpoint_key(run_dir: RunDir) -> Path:
+    """The key that signs checkpoints, made once; its public half, for whoever verifies, is beside it."""
+    file = run_dir / "checkpoint-key.pem"
+    if not file.exists():
+        fresh = Signer.fresh()
+        (run_dir / "checkpoint-key.pub.pem").write_bytes(fresh.public_pem())
+        write_private_text(file, fresh.private_pem().decode())
+    return file
 
 
 def _network_of_webhooks(name: str) -> dict[str, str]:

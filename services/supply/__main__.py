@@ -9,6 +9,7 @@ import uvloop
 from services.supply.app import EXIT_FATAL, create
 from services.supply.goals import BadGoals
 from services.supply.settings import SupplySettings
+from services.supply.signing import BadKey
 from shared.telemetry import set_up_logging
 from shared.web import serve
 
@@ -20,6 +21,8 @@ def main() -> None:
         app, supply = create(settings)
     except BadGoals as error:
         sys.exit(f"setting SUPPLY_WATCH_SUPPLY_GOALS_DIR: {error}")
+    except BadKey as error:
+        sys.exit(f"setting SUPPLY_WATCH_SUPPLY_CHECKPOINT_KEY_FILE: {error}")
     uvloop.run(serve(app, settings))
     if supply.failed:
         sys.exit(EXIT_FATAL)

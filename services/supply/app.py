@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -22,6 +23,7 @@ from services.supply.consumer import LedgerConsumer
 from services.supply.evaluation import Evaluation
 from services.supply.goals import load_goals
 from services.supply.settings import SupplySettings
+from services.supply.signing import BadKey, Signer
 from shared.access import AccessCache
 from shared.database import AWAY, migrate, pool
 from shared.kafka import security
@@ -43,6 +45,7 @@ class Supply:
         self.settings = settings
         self.clock = settings.domain_clock()
         self.goals = load_goals(ROOT / settings.goals_dir)
+        self.signer = load_signer(ROOT / settings.checkpoint_key_file)
         self.access = AccessCache()
         self.failed = False
         self.consumer: LedgerConsumer | None = None
@@ -71,7 +74,7 @@ class Supply:
         self.database_answers = True
         lag = Lag(settings, writer)
         self.consumer = LedgerConsumer(settings, writer, self.fatal)
-        evaluation = Evaluation(settings, writer, self.clock, self.goals, self.regulators, lag.records)
+        evaluation = Evaluation(settings, writer, self.clock, self.signer, self.goals, self.regulators, lag.records)
         app.state.access, app.state.clock, app.state.goals = self.access, self.clock, self.goals
         app.state.readers, app.state.regulators = readers, self.regulators
         tasks = [
@@ -131,6 +134,14 @@ class Supply:
                 self.consumer.moved_at = time.monotonic()
             elif quiet > self.settings.stall_after_seconds:
                 self.fatal("stalled", RuntimeError(f"{own} records wait and nothing moved for {quiet:.0f} s"))
+
+
+def load_signer(path: Path) -> Signer:
+    """Raises BadKey for a file that is not there or holds no key."""
+    try:
+        return Signer.from_pem(path.read_bytes())
+    except OSError as error:
+        raise BadKey(f"{path}: {error.strerror}") from None
 
 
 class Lag:

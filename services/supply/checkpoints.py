@@ -1,4 +1,4 @@
-"""Takes checkpoints, and finds the one that an answer rests on."""
+"""Takes checkpoints, signs those that go outside, and finds the one that an answer rests on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 
 from services.supply.asof import Cut
+from services.supply.signing import Signed, Signer, moment_text, signed_places, stored_places
 from shared.errors import Fault, Problem
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -16,20 +17,69 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _POSITIONS = "SELECT topic_id, partition, next_offset, chain FROM positions ORDER BY topic_id, partition"
 _NEWEST = "SELECT n, at, places FROM checkpoints ORDER BY n DESC LIMIT 1"
 _AT = "SELECT n, at, places FROM checkpoints WHERE at <= $1 ORDER BY at DESC LIMIT 1"
-_INSERT = "INSERT INTO checkpoints (n, at, places) VALUES ($1, $2, $3)"
+_SIGNED_COLUMNS = "n, at, places, previous, key_id, signature"
+_INSERT = f"INSERT INTO checkpoints ({_SIGNED_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"
+_SIGNED = f"SELECT {_SIGNED_COLUMNS} FROM checkpoints WHERE signature IS NOT NULL"
+_NEWEST_SIGNED = f"{_SIGNED} ORDER BY n DESC LIMIT 1"
+_SIGNED_AFTER = f"{_SIGNED} AND n > $1 ORDER BY n LIMIT $2"
+_SIGNED_AT = f"{_SIGNED} AND n = $1"
+# Nothing moved: one signed checkpoint in this time still says that the ledger stands where it stood.
+SIGN_UNCHANGED_EVERY: Final = timedelta(minutes=1)
 EMPTY: Final = Cut(0, datetime.min, (), (), ())
 
 
-async def take(connection: Connection, before: Cut, now: datetime) -> Cut:
-    """A checkpoint of what this transaction sees, after `before`. `now` is real time; the moments strictly increase."""
+async def take(connection: Connection, before: Cut, now: datetime, signer: Signer) -> tuple[Cut, Signed | None]:
+    """A checkpoint of what this transaction sees, after `before`, and signed if it is to go outside: when a position
+    has moved since the last signed one, and else once a minute. `now` is real time; the moments strictly increase."""
     at = now if before.n == 0 else max(now, before.at + timedelta(microseconds=1))
     rows = await connection.fetch(_POSITIONS)
     places = [
         {"topic_id": topic_id, "partition": partition, "next_offset": offset, "chain": chain.hex()}
         for topic_id, partition, offset, chain in rows
     ]
-    await connection.execute(_INSERT, before.n + 1, at, orjson.dumps(places).decode())
-    return _cut(before.n + 1, at, places)
+    last = await newest_signed(connection)
+    signed = None
+    if last is None or last.places != signed_places(places) or _moment(last) <= at - SIGN_UNCHANGED_EVERY:
+        signed = signer.sign(before.n + 1, at, signed_places(places), None if last is None else last.digest)
+    await _insert(connection, before.n + 1, at, places, signed)
+    return _cut(before.n + 1, at, places), signed
+
+
+async def adopt(connection: Connection, signed: Signed) -> None:
+    """Takes a checkpoint back that this ledger took before it was restored from an older backup."""
+    await _insert(connection, signed.n, _moment(signed), stored_places(signed.places), signed)
+
+
+async def _insert(
+    connection: Connection, n: int, at: datetime, places: list[dict[str, Any]], signed: Signed | None
+) -> None:
+    seal = (None, None, None) if signed is None else (signed.previous, signed.key, signed.signature)
+    await connection.execute(_INSERT, n, at, orjson.dumps(places).decode(), *seal)
+
+
+def _moment(signed: Signed) -> datetime:
+    return datetime.fromisoformat(signed.at)
+
+
+async def newest_signed(connection: Connection) -> Signed | None:
+    row = await connection.fetchrow(_NEWEST_SIGNED)
+    return None if row is None else _signed(row)
+
+
+async def signed_at(connection: Connection, n: int) -> Signed | None:
+    """The signed checkpoint with this number, if it is one."""
+    row = await connection.fetchrow(_SIGNED_AT, n)
+    return None if row is None else _signed(row)
+
+
+async def signed_after(connection: Connection, n: int, limit: int) -> list[Signed]:
+    """The next signed checkpoints after `n`, in order."""
+    return [_signed(row) for row in await connection.fetch(_SIGNED_AFTER, n, limit)]
+
+
+def _signed(row: Any) -> Signed:
+    n, at, places, previous, key, signature = row
+    return Signed(n, moment_text(at), signed_places(orjson.loads(places)), previous, key, signature)
 
 
 async def newest(connection: Connection) -> Cut:

@@ -1,4 +1,4 @@
-"""Evaluates: one instance at a time takes checkpoints and writes what changed as signals for the relay.
+"""Evaluates: one instance at a time takes checkpoints, has them kept outside, and writes what changed as signals.
 
 Checkpoint, measurement and signals are one repeatable-read transaction, so that what is told is exactly what the
 checkpoint holds. While history is being caught up with, checkpoints go on and nothing is told.
@@ -23,9 +23,11 @@ from services.supply.catching_up import CatchingUp
 from services.supply.goals import Goal, goals_hash
 from services.supply.indicators import INDICATORS, Measured
 from services.supply.measure import Picture, market, picture
+from services.supply.outside import Outside
 from services.supply.reads import Connection, ledger_at, ledger_now
 from services.supply.relay import Relay
 from services.supply.settings import SupplySettings
+from services.supply.signing import Signer
 from shared.clock import Clock, day_of
 from shared.database import AWAY
 from shared.lease import Lease, LeaseLost
@@ -33,6 +35,8 @@ from shared.telemetry import logger
 
 LEASE: Final = "evaluation"
 RETRY_SECONDS: Final = 1.0
+# While Kafka is away nothing new is read: what was known of the lag before still holds, and checkpoints go on.
+LAG_TIMEOUT_SECONDS: Final = 2.0
 
 _HELD = "SELECT subject, version, data::text FROM signals"
 _PUT = """
@@ -55,6 +59,7 @@ class Evaluation:
         settings: SupplySettings,
         pool: asyncpg.Pool,
         clock: Clock,
+        signer: Signer,
         goals: list[Goal],
         regulators: Callable[[], frozenset[str]],
         lag: Callable[[], Awaitable[int]],
@@ -62,6 +67,7 @@ class Evaluation:
         self._settings = settings
         self._pool = pool
         self._clock = clock
+        self._signer = signer
         self._goals = goals
         self._hash = goals_hash(goals)
         self._regulators = regulators
@@ -72,6 +78,8 @@ class Evaluation:
         self._at_deadline: dict[str, tuple[tuple[int, ...], Measured]] = {}
         self._catching_up = CatchingUp(settings)
         self._relay = Relay(settings)
+        self._outside = Outside(settings)
+        self._lag_records = 0
 
     async def run(self) -> None:
         """Evaluates for ever; what is away is waited for."""
@@ -88,6 +96,7 @@ class Evaluation:
     async def stop(self) -> None:
         """Hands the lease on."""
         await self._relay.stop()
+        await self._outside.stop()
         if self._lease.epoch:
             async with self._pool.acquire() as connection:
                 await self._lease.release(connection)
@@ -96,16 +105,29 @@ class Evaluation:
         async with self._pool.acquire() as connection:
             if not await self._lease.hold(connection):
                 return
-            lag_records = await self._lag()
-            now, real_now = self._clock.now(), self._clock.real_now()
-            async with connection.transaction(isolation="repeatable_read"):
-                await self._lease.guard(connection)
-                before = await checkpoints.newest(connection)
-                cut = await checkpoints.take(connection, before, real_now)
-                metrics.CHECKPOINT.set(cut.n)
-                if not await self._catching_up.still(connection, before, cut, lag_records, now, real_now):
-                    await self._evaluate(connection, cut, now)
+            if await self._outside.agrees(connection, self._lease):
+                await self._checkpoint(connection)
             await self._relay.run(connection)
+            await self._outside.publish(connection)
+
+    async def _checkpoint(self, connection: Connection) -> None:
+        lag_records = await self._known_lag()
+        now, real_now = self._clock.now(), self._clock.real_now()
+        async with connection.transaction(isolation="repeatable_read"):
+            await self._lease.guard(connection)
+            before = await checkpoints.newest(connection)
+            cut, signed = await checkpoints.take(connection, before, real_now, self._signer)
+            metrics.CHECKPOINT.set(cut.n)
+            if not await self._catching_up.still(connection, before, cut, lag_records, now, real_now):
+                await self._evaluate(connection, cut, now)
+        self._outside.took(signed)
+
+    async def _known_lag(self) -> int:
+        try:
+            self._lag_records = await asyncio.wait_for(self._lag(), LAG_TIMEOUT_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            log.info("lag not known", error=str(error) or type(error).__name__)
+        return self._lag_records
 
     async def _evaluate(self, connection: Connection, cut: Cut, now: datetime) -> None:
         """Measures when something was recorded, a day began, or the definitions changed."""

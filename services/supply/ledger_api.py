@@ -172,11 +172,24 @@ async def get_event(
 
 @router.get("/ledger/checkpoints", dependencies=[Depends(reader)])
 async def get_checkpoints(asked: Annotated[Asked, Depends()], limit: Limit = 100, cursor: Cursor = None) -> Response:
-    """Checkpoints, newest first."""
+    """Checkpoints, newest first; the signed ones are kept outside too, and name the signed one before."""
     before = decode_cursor(cursor, Number) or 2**62
     async with asked.at(None) as (connection, _):
         rows = await connection.fetch(
-            "SELECT n, at, places::text FROM checkpoints WHERE n < $1 ORDER BY n DESC LIMIT $2", before, limit + 1
+            "SELECT n, at, places::text, previous, key_id, signature FROM checkpoints"
+            " WHERE n < $1 ORDER BY n DESC LIMIT $2",
+            before,
+            limit + 1,
         )
-    items = [{"n": row[0], "at": row[1].isoformat(), "places": orjson.loads(row[2])} for row in rows[:limit]]
+    items = [
+        {
+            "n": row[0],
+            "at": row[1].isoformat(),
+            "places": orjson.loads(row[2]),
+            "previous": row[3],
+            "key_id": row[4],
+            "signature": row[5],
+        }
+        for row in rows[:limit]
+    ]
     return json_response(page(items, rows[limit - 1][0] if len(rows) > limit else None))

@@ -21,6 +21,10 @@ NOT_OWNER: Final = Counter(
 LAG: Final = Gauge("supply_watch_supply_lag_records", "Records of the claimed partitions not yet in the ledger.")
 
 CHECKPOINT: Final = Gauge("supply_watch_supply_checkpoint", "Number of the newest checkpoint this instance took.")
+PUBLISHED: Final = Gauge(
+    "supply_watch_supply_published_checkpoint",
+    "Number of the newest signed checkpoint this instance knows on Kafka.",
+)
 EVALUATION_SECONDS: Final = Histogram(
     "supply_watch_supply_evaluation_seconds",
     "Time of one evaluation of all indicators, goals, obligations and anomalies.",

@@ -22,6 +22,7 @@ PRAGMA synchronous = OFF;
 PRAGMA cache_size = -{CACHE_KIB};
 CREATE TABLE heads (topic_id INT, partition INT, next_offset INT, chain BLOB, n INT,
     PRIMARY KEY (topic_id, partition, next_offset, chain)) WITHOUT ROWID;
+CREATE TABLE signed (n INT PRIMARY KEY, digest TEXT, previous TEXT, place TEXT) WITHOUT ROWID;
 CREATE TABLE events (key BLOB, content BLOB, topic_id INT, partition INT, kafka_offset INT, verdict INT, target BLOB,
     record_key BLOB, headers BLOB, value BLOB);
 CREATE INDEX events_key ON events (key);
@@ -80,6 +81,18 @@ class Scratch:
     def partitions(self) -> list[tuple[int, int]]:
         """Every partition of which something was signed."""
         return list(self._tables.execute("SELECT DISTINCT topic_id, partition FROM heads"))
+
+    def add_signed(self, n: int, digest: str, previous: str | None, place: str) -> str | None:
+        """The place of another checkpoint with this number but another digest, if there was one before."""
+        query = "INSERT OR IGNORE INTO signed VALUES (?, ?, ?, ?)"
+        if self._tables.execute(query, (n, digest, previous, place)).rowcount:
+            return None
+        held, where = self._tables.execute("SELECT digest, place FROM signed WHERE n = ?", (n,)).fetchone()
+        return None if held == digest else str(where)
+
+    def signed(self) -> Iterator[tuple[int, str, str | None, str]]:
+        """(n, digest, previous, place) of every checkpoint, by n."""
+        return self._tables.execute("SELECT n, digest, previous, place FROM signed ORDER BY n")
 
     def add_events(self, events: Iterable[Seen]) -> None:
         self._tables.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", events)

@@ -18,6 +18,7 @@ class SupplySettings(ServiceSettings):
 
     goals_dir: Path
     checkpoint_dir: Path
+    checkpoint_key_file: Path
     batch_records: int = Field(gt=0, le=50_000)
     write_timeout_seconds: float = Field(gt=0)
     idle_in_transaction_timeout_ms: int = Field(gt=0)

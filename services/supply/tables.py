@@ -152,13 +152,19 @@ class Flow(SQLModel, table=True):
 
 
 class Checkpoint(SQLModel, table=True):
-    """A moment at which every answer is fixed: the next offset and the chain's head of every partition."""
+    """A moment at which every answer is fixed: the next offset and the chain's head of every partition.
+
+    Signed ones also go outside; `previous` is the digest of the signed one before (services.supply.signing).
+    """
 
     __tablename__ = "checkpoints"
 
     n: int = _big(primary_key=True)
     at: datetime = Field(sa_type=DateTime(timezone=True), unique=True)
     places: list[dict[str, Any]] = Field(sa_type=JSONB)
+    previous: str | None = Field(sa_type=Text)
+    key_id: str | None = Field(sa_type=Text)
+    signature: str | None = Field(sa_type=Text)
 
 
 class SignalRow(SQLModel, table=True):

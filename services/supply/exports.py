@@ -1,0 +1,93 @@
+"""Reads the rows of the exports, part by part, in the caller's snapshot and as known at its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from services.supply.asof import BEFORE, CUT, Cut
+from services.supply.derived import FORWARD, SIGN
+from services.supply.export_files import Column, Row
+from services.supply.indicators import INDICATORS
+from services.supply.lot import LotState, gtin_text
+from services.supply.measure import market
+from services.supply.places import NAME_OF, NAMES
+from services.supply.reads import ledger_at
+from services.supply.registry import Registry
+from services.supply.statements import balance_item, balances
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Parts = AsyncIterator[Sequence[Row]]
+LOTS_A_PART: Final = 1_000
+ROWS_A_PART: Final = 5_000
+
+_STOCK: Final = ("usable", "blocked", "expired")
+BALANCES: Final = (
+    *(Column("gtin"), Column("lot"), Column("origin")),
+    *(Column(name, "integer") for name in (*NAMES, *_STOCK)),
+)
+FLOWS: Final = (
+    *(Column("gtin"), Column("lot"), Column("effective_on", "day")),
+    *(Column("debit"), Column("credit"), Column("packs", "integer")),
+)
+INDICATOR_COLUMNS: Final = (
+    *(Column("name"), Column("scope"), Column("on", "day"), Column("value", "decimal")),
+    *(Column("why"), Column("coverage", "decimal"), Column("inputs")),
+)
+
+# Net packs by day of effect; what was posted and reversed is no flow.
+_FLOWS_AT = f"""
+SELECT gtin, lot, effective_on, leaves, reaches, sum(packs)::bigint FROM (
+    SELECT gtin, lot, effective_on, packs * {SIGN} AS packs, {FORWARD}
+    FROM journal {CUT} WHERE {BEFORE} AND debit IS NOT NULL
+    AND effective_on BETWEEN $4 AND $5 AND ($6::bigint IS NULL OR gtin = $6)
+) forward GROUP BY gtin, lot, effective_on, leaves, reaches HAVING sum(packs) <> 0
+ORDER BY gtin, lot, effective_on, leaves, reaches
+"""
+
+
+async def balance_rows(connection: Connection, cut: Cut, on: date, registry: Registry, **filters: Any) -> Parts:
+    """Rows of BALANCES: the items of GET /balances with the same `filters`."""
+    after: tuple[int, str] | None = (-1, "")
+    while after is not None:
+        states, after = await balances(connection, cut, on, after=after, limit=LOTS_A_PART, **filters)
+        if states:
+            yield [_balance(state, registry, on) for state in states]
+
+
+def _balance(state: LotState, registry: Registry, on: date) -> Row:
+    item = balance_item(state, registry, on)
+    places, stock = (item["places"][name] for name in NAMES), (item[name] for name in _STOCK)
+    return (item["gtin"], item["lot"], item["origin"], *places, *stock)
+
+
+async def flow_rows(
+    connection: Connection, cut: Cut, first: date, last: date, gtin: int | None, timeout_seconds: float
+) -> Parts:
+    """Rows of FLOWS: net packs that moved between two places of a lot on a day from `first` to `last`."""
+    query = await connection.cursor(_FLOWS_AT, *cut.columns, first, last, gtin, timeout=timeout_seconds)
+    while rows := await query.fetch(ROWS_A_PART, timeout=timeout_seconds):
+        yield [(gtin_text(row[0]), row[1] or None, row[2], NAME_OF[row[3]], NAME_OF[row[4]], row[5]) for row in rows]
+
+
+async def indicator_rows(
+    connection: Connection,
+    cut: Cut,
+    days: Iterable[date],
+    names: Sequence[str],
+    scopes: Sequence[str],
+    regulators: frozenset[str],
+    domestic_local_steps: frozenset[str],
+) -> Parts:
+    """Rows of INDICATOR_COLUMNS: the items of GET /indicators, a day at a time."""
+    for day in days:
+        seen = market(await ledger_at(connection, cut, day, regulators), "days_365", domestic_local_steps)
+        measured = (INDICATORS[name](scope, seen) for name in names for scope in scopes)
+        yield [
+            (item.name, item.scope, item.on, item.value, item.why, item.coverage, orjson.dumps(item.inputs).decode())
+            for item in measured
+        ]
