@@ -12,20 +12,21 @@ BIN        := $(VENV)/bin
 INSTALLED  := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(if $(shell $(python) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes),$(python))))
-SOURCES    := deploy services shared tests
+SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format lock clean
+.PHONY: help install run demo test bench bench-long lint format lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
 	@echo
 	@echo "  SCENARIO=$(SCENARIO)   vietnam: a simulated market; none: an empty system (make run)"
 	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
+	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash
 
@@ -49,6 +50,12 @@ demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every a
 test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
 	@$(BIN)/python -m pytest tests/unit
 	@$(BIN)/python -m pytest tests/stack
+
+bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
+	@exec $(BIN)/python -m bench.cli
+
+bench-long: $(INSTALLED) ## The same with 20,000,000 movements already there
+	@HISTORY=20000000 exec $(BIN)/python -m bench.cli
 
 lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
 	@$(BIN)/ruff check $(SOURCES)

@@ -1,0 +1,118 @@
+"""Runs the measurements in turn on one ground, and keeps what each came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from bench import rate
+from bench.expected import NOTHING
+from bench.fill import fill
+from bench.ground import Ground
+from bench.movements import Market
+from bench.report import contestant
+from bench.watch import Measured, TooShort
+from deploy.local.progress import Steps
+
+RATE, TWO, AS_OF, REBUILD, HISTORY = ALL = ("rate", "two", "as_of", "rebuild", "history")
+TRIAL_SHARE: Final = 0.12
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is to be measured: records of one chunk, rounds, which of `ALL`, and how many chunks make the history."""
+
+    events: int = 500_000
+    rounds: int = 3
+    only: tuple[str, ...] = ALL
+    history_chunks: int = 10
+
+
+class Bench:
+    """The measurements on one ground, in the order in which the topic grows."""
+
+    def __init__(self, ground: Ground, asked: Asked, steps: Steps) -> None:
+        self.ground, self.asked, self._steps = ground, asked, steps
+        self.market = Market(asked.events)
+        self.results: dict[str, Any] = {}
+        self.not_measured: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self._expected = NOTHING
+        self._peaks: list[float] = []
+
+    def run(self) -> None:
+        """Everything asked for. Raises Wrong, Failed, NotWritten or Unsafe: then nothing is told."""
+        with self._steps.step("an empty database"):
+            self.settings = asyncio.run(self.ground.prepare())
+        self._fill("filling the topic", range(1))
+        if RATE in self.asked.only:
+            self._rates()
+        if TWO in self.asked.only:
+            self._two()
+        self.results["memory"] = {"supply_peak_mb": max(self._peaks, default=0.0)}
+
+    def _fill(self, title: str, chunks: range) -> None:
+        wanted = len(chunks) * self.market.events
+        with self._steps.step(title) as detail:
+            written = 0
+
+            def done(records: int) -> None:
+                nonlocal written
+                written += records
+                detail(f"{written:,} of {wanted:,}")
+
+            self._expected += fill(self.ground.kafka, self.market, chunks, done)
+
+    # The rates.
+
+    def _rates(self) -> None:
+        batch, trials = self._best_batch()
+        rounds: dict[str, list[Measured]] = {name: [] for name in rate.CONTESTANTS}
+        runs: dict[str, Callable[[rate.Advanced], Measured]] = {
+            rate.DEFAULT_WAY: lambda told: rate.default_way(self.ground, self._expected, batch, told),
+            rate.CEILING: lambda told: rate.ceiling(self.ground, self._expected, told),
+            rate.SUPPLY: lambda told: rate.supply(self.ground, self._expected, told),
+        }
+        for number in range(1, self.asked.rounds + 1):
+            for name, run in runs.items():
+                rounds[name].append(self._timed(f"{name}, round {number} of {self.asked.rounds}", run))
+        more: dict[str, dict[str, Any]] = {
+            rate.DEFAULT_WAY: {"batch_records": batch, "tried": trials},
+            rate.CEILING: {"batch_records": rate.CEILING_BATCH_RECORDS},
+        }
+        for name, what in rate.CONTESTANTS.items():
+            self.results[name] = contestant(what, rounds[name], **more.get(name, {}))
+        self._peaks += [one.peak_memory_mb for one in rounds[rate.SUPPLY]]
+
+    def _best_batch(self) -> tuple[int, dict[str, int]]:
+        """The default way's best batch over the beginning of the topic, and the rate of each that was tried."""
+        records = max(1, int(self.asked.events * TRIAL_SHARE))
+        trials = {}
+        for batch in rate.DEFAULT_WAY_BATCHES:
+            with self._steps.step(f"default_way in batches of {batch}"):
+                trials[batch] = rate.default_way_for(self.ground, records, batch).rate
+        best = max(trials, key=lambda batch: trials[batch])
+        return best, {str(batch): round(found) for batch, found in trials.items()}
+
+    def _timed(self, title: str, run: Callable[[rate.Advanced], Measured]) -> Measured:
+        with self._steps.step(title) as detail:
+            measured = run(lambda stands: detail(f"{stands:,} of {self._expected.records:,}"))
+        self._steps.say(f"  {measured.rate:,.0f} movements a second, as the reference fold has it")
+        return measured
+
+    def _two(self) -> None:
+        """Two processes of the service on disjoint partitions, beside one."""
+        try:
+            found = self._timed(
+                "two processes", lambda told: rate.supply(self.ground, self._expected, told, processes=2)
+            )
+        except TooShort as reason:
+            self.not_measured[TWO] = str(reason)
+            return
+        one = self.results.get(rate.SUPPLY, {}).get("rate", {}).get("median")
+        self.results["two_processes"] = {
+            **contestant("two processes of the service share the partitions", [found]),
+            "to_one": None if one is None else round(found.rate / one, 3),
+        }

@@ -1,0 +1,116 @@
+"""Puts what was measured beside the targets: build/bench.json, and a table for people. Pure but for the printing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench.watch import Measured
+
+Results = Mapping[str, Any]
+_AT_LEAST, _AT_MOST = "≥", "≤"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A bound that must hold and one to aim for; `value` finds the figure in the results (KeyError: not measured)."""
+
+    name: str
+    sign: str
+    bound: float
+    aim: float
+    unit: str
+    value: Callable[[Results], float]
+
+
+def _median(results: Results, name: str) -> float:
+    return float(results[name]["rate"]["median"])
+
+
+TARGETS: Final = (
+    Target("supply / default_way", _AT_LEAST, 2.5, 4, "", lambda r: _median(r, "supply") / _median(r, "default_way")),
+    Target("supply / ceiling", _AT_LEAST, 0.20, 0.40, "", lambda r: _median(r, "supply") / _median(r, "ceiling")),
+    Target(
+        "national indicator as known", _AT_MOST, 3, 1, "s", lambda r: float(r["as_of"]["indicator_seconds"]["median"])
+    ),
+    Target("rate with history / without", _AT_LEAST, 0.80, 0.95, "", lambda r: float(r["history"]["ratio"])),
+    Target("as_of, 99th percentile", _AT_MOST, 50, 15, "ms", lambda r: float(r["as_of"]["p99_ms"])),
+    Target("rebuild", _AT_MOST, 60, 30, "s", lambda r: float(r["rebuild"]["seconds"])),
+    Target("peak memory of supply", _AT_MOST, 500, 300, "MB", lambda r: float(r["memory"]["supply_peak_mb"])),
+)
+
+
+def spread(values: Sequence[float], digits: int = 0) -> dict[str, Any]:
+    """Every value, the median, and the width from least to greatest as a share of the median."""
+    middle = statistics.median(values)
+    rounded = [round(value, digits) for value in values]
+    return {
+        "rounds": rounded,
+        "median": round(middle, digits),
+        "spread": round((max(values) - min(values)) / middle, 3),
+    }
+
+
+def contestant(what: str, rounds: Sequence[Measured], **more: Any) -> dict[str, Any]:
+    """The rounds of one contestant: movements a second, processor time for each movement, memory."""
+    last = sorted(rounds, key=lambda one: one.rate)[len(rounds) // 2]
+    return {
+        "what": what,
+        **more,
+        "rate": spread([one.rate for one in rounds]),
+        "seconds": [round(one.seconds, 2) for one in rounds],
+        "cpu_us_a_movement": {name: round(used / last.records * 1e6, 1) for name, used in last.cpu_seconds.items()},
+        "peak_memory_mb": max(one.peak_memory_mb for one in rounds),
+    }
+
+
+def judged(results: Results) -> list[dict[str, Any]]:
+    """Each target with what was measured, and whether it holds; None where it was not measured."""
+    return [_judged(target, results) for target in TARGETS]
+
+
+def _judged(target: Target, results: Results) -> dict[str, Any]:
+    try:
+        value: float | None = round(target.value(results), 4)
+    except KeyError:
+        value = None
+    return {
+        "name": target.name,
+        "unit": target.unit,
+        "target": f"{target.sign} {target.bound:g}",
+        "aim": f"{target.sign} {target.aim:g}",
+        "value": value,
+        "holds": None if value is None else _holds(target.sign, value, target.bound),
+        "aim_reached": None if value is None else _holds(target.sign, value, target.aim),
+    }
+
+
+def _holds(sign: str, value: float, bound: float) -> bool:
+    return value >= bound if sign == _AT_LEAST else value <= bound
+
+
+def show(report: Results, console: Console) -> None:
+    """The rates, the targets, and what was left out."""
+    results = report["results"]
+    rates = Table("movements a second", "median", "spread", "µs of its own", "µs of PostgreSQL", "peak MB", box=None)
+    for name, one in results.items():
+        if isinstance(one, Mapping) and "rate" in one:
+            spent = one["cpu_us_a_movement"]
+            server = spent.get("postgres", 0.0)
+            own = sum(used for process, used in spent.items() if process not in ("postgres", "kafka"))
+            figures = (f"{one['rate']['median']:,.0f}", f"{one['rate']['spread']:.0%}", f"{own:.1f}", f"{server:.1f}")
+            rates.add_row(name, *figures, f"{one['peak_memory_mb']:.0f}")
+    goals = Table("target", "measured", "must", "aim", "", box=None)
+    for item in report["targets"]:
+        value = "not measured" if item["value"] is None else f"{item['value']:,.3g} {item['unit']}"
+        verdict = {None: "", True: "holds", False: "MISSED"}[item["holds"]]
+        goals.add_row(
+            item["name"], value, item["target"], item["aim"], "aim reached" if item["aim_reached"] else verdict
+        )
+    console.print(rates, "", goals, sep="\n")
+    for name, why in report["not_measured"].items():
+        console.print(f"not measured: {name}: {why}")
