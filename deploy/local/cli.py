@@ -13,6 +13,7 @@ try:
     import typer
     from rich.console import Console
 
+    import services.supply.evidence_commands  # noqa: F401  (adds its commands to `ledger`)
     from deploy.local.anchor import parse_wanted
     from deploy.local.faults import CannotStart
     from deploy.local.ports import parse_port_base

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -55,7 +55,7 @@ class CheckpointTopic:
 
     async def newest(self) -> Signed | None:
         """The checkpoint with the greatest number among the last records. Raises KafkaError, NoCheckpoint."""
-        async with reading(self._settings) as consumer:
+        async with reading(security(self._settings)) as consumer:
             (end,) = (await consumer.end_offsets([_PLACE])).values()
             (first,) = (await consumer.beginning_offsets([_PLACE])).values()
             found = [item async for item in read_from(consumer, max(first, end - TAIL_RECORDS))]
@@ -63,7 +63,7 @@ class CheckpointTopic:
 
     async def since(self, moment: datetime | None) -> AsyncIterator[Signed]:
         """Every checkpoint that was published after `moment` (None: ever), and some before. Raises like `newest`."""
-        async with reading(self._settings) as consumer:
+        async with reading(security(self._settings)) as consumer:
             (first,) = (await consumer.beginning_offsets([_PLACE])).values()
             if moment is not None:
                 wanted = max(0, int(moment.timestamp() * 1_000) - CLOCK_MARGIN_MS)
@@ -85,17 +85,23 @@ class CheckpointTopic:
 
 
 @asynccontextmanager
-async def reading(settings: ServiceSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of the topic's one partition, without a group."""
-    consumer = AIOKafkaConsumer(
-        **security(settings), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+async def reading(login: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of the topic's one partition, without a group. `login` are aiokafka's options of a connection."""
+    consumer = AIOKafkaConsumer(**login, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
         consumer.assign([_PLACE])
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def everything(login: Mapping[str, Any]) -> AsyncIterator[Signed]:
+    """All that stands on the topic. Raises KafkaError, TimeoutError, NoCheckpoint."""
+    async with reading(login) as consumer:
+        (first,) = (await consumer.beginning_offsets([_PLACE])).values()
+        async for item in read_from(consumer, first):
+            yield item
 
 
 async def read_from(consumer: AIOKafkaConsumer, offset: int) -> AsyncIterator[Signed]:

@@ -13,7 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from services.supply.rebuild import Rebuilt
 
-ledger = typer.Typer(help="The ledger's tables: made anew from the journal, and checked.", no_args_is_help=True)
+ledger = typer.Typer(help="The ledger: made anew from the journal, exported, verified.", no_args_is_help=True)
 DatabaseUrl = Annotated[
     str,
     typer.Option(envvar="SUPPLY_WATCH_SUPPLY_DATABASE_URL", help="postgresql://… of the schema's owner."),
