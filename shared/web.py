@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import FrameType
 from typing import Any, Final, TypeVar
@@ -30,6 +30,7 @@ CURSOR_MAX_LENGTH: Final = 1024
 NUL_ESCAPE: Final = b"\\u0000"
 KEEP_ALIVE_SECONDS: Final = 30
 MAX_CONNECTIONS: Final = 2_000
+GONE_CHECK_SECONDS: Final = 0.5
 EXIT_HUNG: Final = 75  # what did not end within the shutdown timeout
 
 T = TypeVar("T")
@@ -231,6 +232,18 @@ class _Measured:
             route = getattr(scope.get("route"), "path", "unmatched")
             HTTP_REQUESTS.labels(self.service, scope["method"], route, str(status)).inc()
             HTTP_SECONDS.labels(self.service, route).observe(time.perf_counter() - started)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` comes to. A caller who goes away ends it (uvicorn does not). Raises Problem 499 then, for the log."""
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait([task], timeout=GONE_CHECK_SECONDS))[0]:
+            if await request.is_disconnected():
+                raise Problem(499, "Client Closed Request", "the caller went away")
+        return task.result()
+    finally:
+        await stop_tasks(task)
 
 
 async def stop_tasks(*tasks: asyncio.Task[Any]) -> None:

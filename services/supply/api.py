@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from services.supply import figures_api, ledger_api, registry_api
+from services.supply import exports_api, figures_api, ledger_api, registry_api
 
 
 def add_routes(app: FastAPI) -> None:
-    for answers in (ledger_api, figures_api, registry_api):
+    app.state.exports = exports_api.Slots(app.state.settings.max_exports)
+    for answers in (ledger_api, figures_api, registry_api, exports_api):
         app.include_router(answers.router)

@@ -47,18 +47,19 @@ BY_LOT: Final = (FLOWS, LOTS)
 BY_EVENT: Final = (EVENT_IDS, CORRECTIONS, FACTS)
 DERIVED: Final = (*BY_LOT, *BY_EVENT)
 
-# A reversal stands with its ends swapped and counts backwards.
-_FORWARD: Final = (
-    "CASE WHEN reversal THEN credit ELSE debit END AS debit, CASE WHEN reversal THEN debit ELSE credit END AS credit"
+# A reversal stands in the journal with its ends swapped, and counts backwards.
+FORWARD: Final = (
+    "CASE WHEN reversal THEN credit ELSE debit END AS leaves, CASE WHEN reversal THEN debit ELSE credit END AS reaches"
 )
-_SIGN: Final = "CASE WHEN reversal THEN -1 ELSE 1 END"
+SIGN: Final = "CASE WHEN reversal THEN -1 ELSE 1 END"
 
 
 def flows_fold(where: str = "") -> str:
     """The rows of `flows`, from the journal's entries; `where` (beginning with AND) restricts them."""
     return (
-        f"SELECT gtin, lot, effective_on, {_FORWARD}, sum(packs * {_SIGN})::bigint AS packs"
-        f" FROM journal WHERE debit IS NOT NULL {where} GROUP BY 1, 2, 3, 4, 5"
+        f"SELECT gtin, lot, effective_on, leaves AS debit, reaches AS credit, sum(packs)::bigint AS packs FROM ("
+        f" SELECT gtin, lot, effective_on, {FORWARD}, packs * {SIGN} AS packs"
+        f" FROM journal WHERE debit IS NOT NULL {where}) forward GROUP BY gtin, lot, effective_on, leaves, reaches"
     )
 
 
@@ -70,18 +71,18 @@ def lots_fold(flows: str, where: str = "") -> str:
     )
     return f"""
     WITH balances AS (SELECT gtin, lot, {sums} FROM {flows} WHERE true {where} GROUP BY gtin, lot), standing AS (
-        SELECT gtin, lot, debit, credit, effective_on, expires_on, sum(sign) AS times FROM (
-            SELECT gtin, lot, effective_on, expires_on, packs, {_FORWARD}, {_SIGN} AS sign
+        SELECT gtin, lot, leaves, reaches, effective_on, expires_on, sum(sign) AS times FROM (
+            SELECT gtin, lot, effective_on, expires_on, packs, {FORWARD}, {SIGN} AS sign
             FROM journal WHERE (debit <= 3 OR credit <= 3) {where}
-        ) forward WHERE debit <= 2 OR (debit = 3 AND credit = 4)
-        GROUP BY gtin, lot, debit, credit, effective_on, expires_on, packs HAVING sum(sign) > 0
+        ) forward WHERE leaves <= 2 OR (leaves = 3 AND reaches = 4)
+        GROUP BY gtin, lot, leaves, reaches, effective_on, expires_on, packs HAVING sum(sign) > 0
     ), facts AS (
         SELECT gtin, lot,
-            coalesce(sum(times) FILTER (WHERE debit = 1), 0)::bigint AS produced_count,
-            coalesce(sum(times) FILTER (WHERE debit = 2), 0)::bigint AS imported_count,
-            min(effective_on) FILTER (WHERE debit <= 2) AS introduced_on,
-            min(expires_on) FILTER (WHERE debit <= 2) AS expires_on,
-            min(effective_on) FILTER (WHERE credit = 4) AS supplied_on
+            coalesce(sum(times) FILTER (WHERE leaves = 1), 0)::bigint AS produced_count,
+            coalesce(sum(times) FILTER (WHERE leaves = 2), 0)::bigint AS imported_count,
+            min(effective_on) FILTER (WHERE leaves <= 2) AS introduced_on,
+            min(expires_on) FILTER (WHERE leaves <= 2) AS expires_on,
+            min(effective_on) FILTER (WHERE reaches = 4) AS supplied_on
         FROM standing GROUP BY gtin, lot
     )
     SELECT balances.*, coalesce(produced_count, 0) AS produced_count, coalesce(imported_count, 0) AS imported_count,

@@ -175,7 +175,7 @@ async def _export(
 
 
 async def _next(parts: Parts) -> Sequence[Row]:
-    return await anext(parts, ())
+    return await anext(parts, None) or ()
 
 
 async def _bytes_of(file: File, first: Sequence[Row], rest: Parts) -> AsyncIterator[bytes]:

@@ -34,8 +34,8 @@ async def get_indicators(
     cursor: Cursor = None,
 ) -> Response:
     """Indicators on a day, or one value a day `from` … `to`."""
-    names, scopes = _wanted(name, scope, asked)
-    days = _days(asked.day(effective), first, last)
+    names, scopes = wanted_figures(name, scope, asked)
+    days = days_of(asked.day(effective), first, last)
     skip = decode_cursor(cursor, int) or 0
     whole = [(day, item, where) for day in days for item in names for where in scopes]
     shown = whole[skip : skip + limit]
@@ -49,7 +49,8 @@ async def get_indicators(
     return json_response(page(items, following, **asked.head(cut)))
 
 
-def _wanted(name: str | None, scope: str | None, asked: Asked) -> tuple[list[str], list[str]]:
+def wanted_figures(name: str | None, scope: str | None, asked: Asked) -> tuple[list[str], list[str]]:
+    """Names and scopes: those asked for, else every indicator and every scope of a goal. Raises Invalid."""
     if name is not None and name not in INDICATORS:
         raise Invalid([Fault("name", "unknown", f"no indicator {name}; there are {', '.join(sorted(INDICATORS))}")])
     if scope is not None:
@@ -61,7 +62,8 @@ def _wanted(name: str | None, scope: str | None, asked: Asked) -> tuple[list[str
     return [name] if name else sorted(INDICATORS), scopes
 
 
-def _days(today: date, first: date | None, last: date | None) -> list[date]:
+def days_of(today: date, first: date | None, last: date | None) -> list[date]:
+    """The days of a series; of none asked for, today. Raises Invalid."""
     if first is None and last is None:
         return [today]
     start, end = first or last or today, last or today

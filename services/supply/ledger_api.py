@@ -26,7 +26,7 @@ from services.supply.asked import (
 from services.supply.asof import lots_at
 from services.supply.lot import LotState, gtin_text
 from services.supply.registry import Registry
-from services.supply.statements import balance_item, balances, event_answer, fetch_registry, lot_statement
+from services.supply.statements import balance_item, balances, event_answer, fetch_registry, lot_statement, products_of
 from shared.access import forbidden
 from shared.errors import Fault, Invalid, Problem
 from shared.keys import PRODUCER, Principal
@@ -56,10 +56,7 @@ async def get_balances(
     after = decode_cursor(cursor, tuple[Number, str]) or (-1, "")
     async with asked.at(known) as (connection, cut):
         registry = await fetch_registry(connection, cut, asked.regulators())
-        products = None
-        if atc is not None:
-            packings = registry.packings(on).values()
-            products = [packing.gtin for packing in packings if packing.product.atc.startswith(atc)]
+        products = None if atc is None else products_of(registry, atc, on)
         states, following = await balances(
             connection,
             cut,

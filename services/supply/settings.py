@@ -29,4 +29,8 @@ class SupplySettings(ServiceSettings):
     history_age_days: int = Field(gt=0)
     history_quiet_seconds: float = Field(gt=0)
     stall_after_seconds: float = Field(gt=0)
+    max_exports: int = Field(gt=0)
+    export_timeout_seconds: float = Field(gt=0)
+    export_stall_seconds: float = Field(gt=0)
+    verify_timeout_seconds: float = Field(gt=0)
     domestic_local_steps: tuple[Literal["full", "fill_finish", "packaging"], ...]

@@ -242,3 +242,8 @@ def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any
 
 async def fetch_registry(connection: Connection, cut: Cut, regulators: frozenset[str]) -> Registry:
     return Registry(await facts_at(connection, cut), regulators)
+
+
+def products_of(registry: Registry, atc: str, on: date) -> list[int]:
+    """The GTINs whose product's ATC code begins with `atc` on a day."""
+    return [packing.gtin for packing in registry.packings(on).values() if packing.product.atc.startswith(atc)]
