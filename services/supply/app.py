@@ -22,6 +22,7 @@ from services.supply.claims import TOPIC_IDS, Place
 from services.supply.consumer import LedgerConsumer
 from services.supply.evaluation import Evaluation
 from services.supply.goals import load_goals
+from services.supply.known_facts import KnownFacts
 from services.supply.settings import SupplySettings
 from services.supply.signing import BadKey, Signer
 from shared.access import AccessCache
@@ -74,9 +75,10 @@ class Supply:
         self.database_answers = True
         lag = Lag(settings, writer)
         self.consumer = LedgerConsumer(settings, writer, self.fatal)
-        evaluation = Evaluation(settings, writer, self.clock, self.signer, self.goals, self.regulators, lag.records)
+        facts = KnownFacts(self.regulators)
+        evaluation = Evaluation(settings, writer, self.clock, self.signer, self.goals, facts, lag.records)
         app.state.access, app.state.clock, app.state.goals = self.access, self.clock, self.goals
-        app.state.readers, app.state.regulators = readers, self.regulators
+        app.state.readers, app.state.facts = readers, facts
         tasks = [
             asyncio.create_task(self._watched(work), name=name)
             for name, work in {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
@@ -14,6 +14,7 @@ from msgspec import Meta
 from services.supply import checkpoints
 from services.supply.asof import Cut
 from services.supply.goals import Goal, goals_hash
+from services.supply.known_facts import KnownFacts
 from services.supply.settings import SupplySettings
 from shared.access import require
 from shared.clock import Clock
@@ -45,7 +46,7 @@ class Asked:
         self.settings: SupplySettings = state.settings
         self.clock: Clock = state.clock
         self.goals: list[Goal] = state.goals
-        self.regulators: Callable[[], frozenset[str]] = state.regulators
+        self.facts: KnownFacts = state.facts
         self._pool: asyncpg.Pool = state.readers
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -14,16 +14,17 @@ import asyncpg
 import msgspec
 
 from services.supply.correction import Correction, Family, Original
+from services.supply.fold import MOVEMENTS_TOPIC_ID
 from services.supply.known_events import correction_of, family, originals
-from services.supply.lot import LotState
-from services.supply.places import NAMES, PLACES
+from services.supply.lot import LotState, MarketLot
+from services.supply.places import NAMES, PLACES, Place
 from services.supply.posting import POSTINGS
-from services.supply.registry import Fact, fact_of
+from services.supply.registry import Fact
 from shared.events import reader
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LotKey = tuple[int, str]
-_FACT_TYPES: Final = frozenset(name for name, struct in reader.STRUCTS.items() if struct not in POSTINGS)
+FACT_TYPES: Final = frozenset(name for name, struct in reader.STRUCTS.items() if struct not in POSTINGS)
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -36,6 +37,13 @@ class Cut(msgspec.Struct, frozen=True):
     next_offsets: tuple[int, ...]
 
     @property
+    def ends(self) -> list[int]:
+        """By partition of the movements' topic, the first offset left out. Argument $1 of queries with ENTRIES_AT."""
+        found = dict(zip(zip(self.topic_ids, self.partitions, strict=True), self.next_offsets, strict=True))
+        last = max((partition for topic_id, partition in found if topic_id == MOVEMENTS_TOPIC_ID), default=-1)
+        return [found.get((MOVEMENTS_TOPIC_ID, partition), 0) for partition in range(last + 1)]
+
+    @property
     def columns(self) -> tuple[list[int], list[int], list[int]]:
         return list(self.topic_ids), list(self.partitions), list(self.next_offsets)
 
@@ -46,106 +54,164 @@ CUT: Final = (
     " USING (topic_id, partition)"
 )
 BEFORE: Final = "kafka_offset < cut.next_offset"
-_SUMS = ", ".join(
+# The entries known at a cut, told row by row: a whole journal is read once from end to end, whatever its order.
+ENTRIES_AT: Final = (
+    f"topic_id = {MOVEMENTS_TOPIC_ID} AND kafka_offset < ($1::bigint[])[partition + 1] AND debit IS NOT NULL"
+)
+_WHOLE: Final = (
+    "SET LOCAL work_mem = '128MB'; SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off;"
+    " SET LOCAL enable_sort = off; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;"
+    " SET LOCAL min_parallel_table_scan_size = 0"
+)
+_AS_USUAL: Final = (
+    "RESET work_mem; RESET enable_indexscan; RESET enable_bitmapscan; RESET enable_sort; RESET parallel_setup_cost;"
+    " RESET parallel_tuple_cost; RESET min_parallel_table_scan_size"
+)
+_OF_KEYS: Final = "(gtin, lot) IN (SELECT * FROM unnest($3::bigint[], $4::text[]))"
+
+
+def _net(*places: Place) -> str:
+    """SQL: the packs that reached any of `places`, less those that left, up to the day $2."""
+    of = ", ".join(str(place.value) for place in places)
+    return (
+        f"coalesce(sum(CASE WHEN credit IN ({of}) THEN packs ELSE -packs END)"
+        f" FILTER (WHERE (credit IN ({of})) <> (debit IN ({of})) AND effective_on <= $2), 0)::bigint"
+    )
+
+
+# Counts and earliest days as they are unless an introduction or a supply was taken back (the last column says so).
+_EARLIEST = """
+count(*) FILTER (WHERE debit = 1) - count(*) FILTER (WHERE credit = 1),
+count(*) FILTER (WHERE debit = 2) - count(*) FILTER (WHERE credit = 2),
+min(effective_on) FILTER (WHERE debit <= 2), min(expires_on) FILTER (WHERE debit <= 2),
+min(effective_on) FILTER (WHERE debit IN (2, 3) AND credit = 4 AND NOT reversal),
+bool_or(reversal AND (credit <= 2 OR (credit = 3 AND debit = 4)))
+"""
+_REACHED = """
+coalesce(sum(CASE WHEN reversal THEN -packs ELSE packs END) FILTER (WHERE effective_on <= $2 AND
+    CASE WHEN reversal THEN debit = 4 AND credit IN (2, 3) ELSE credit = 4 AND debit IN (2, 3) END), 0)::bigint
+"""
+_LOTS_AT = f"""
+SELECT gtin, lot, {", ".join(_net(place) for place in PLACES)}, {_EARLIEST}
+FROM journal WHERE {ENTRIES_AT} AND {{which}} GROUP BY gtin, lot
+"""
+_MARKET_AT = f"""
+SELECT gtin, lot, {_net(Place.AVAILABLE)}, {_net(Place.CONSUMED, Place.ADJUSTED)}, {_REACHED}, {_EARLIEST}
+FROM journal WHERE {ENTRIES_AT} GROUP BY gtin, lot
+"""
+_STANDING_AT = f"""
+SELECT gtin, lot,
+    coalesce(sum(times) FILTER (WHERE debit = 1), 0)::bigint, coalesce(sum(times) FILTER (WHERE debit = 2), 0)::bigint,
+    min(effective_on) FILTER (WHERE debit <= 2), min(expires_on) FILTER (WHERE debit <= 2),
+    min(effective_on) FILTER (WHERE credit = 4)
+FROM (
+    SELECT gtin, lot, leaves AS debit, reaches AS credit, effective_on, expires_on, sum(sign) AS times
+    FROM (
+        SELECT gtin, lot, effective_on, expires_on, packs, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
+            CASE WHEN reversal THEN debit ELSE credit END AS reaches, CASE WHEN reversal THEN -1 ELSE 1 END AS sign
+        FROM journal WHERE {ENTRIES_AT} AND {_OF_KEYS.replace("$3", "$2").replace("$4", "$3")}
+    ) forward
+    WHERE leaves <= 2 OR (leaves = 3 AND reaches = 4)
+    GROUP BY gtin, lot, leaves, reaches, effective_on, expires_on, packs HAVING sum(sign) > 0
+) standing GROUP BY gtin, lot
+"""
+_SUMS_NOW = ", ".join(
     f"coalesce(sum(packs * ((credit = {place.value})::int - (debit = {place.value})::int))"
-    f" FILTER (WHERE effective_on <= $4), 0)::bigint AS {name}"
+    f" FILTER (WHERE effective_on <= $1), 0)::bigint AS {name}"
     for place, name in zip(PLACES, NAMES, strict=True)
 )
-_FORWARD = (
-    "CASE WHEN reversal THEN credit ELSE debit END AS debit, CASE WHEN reversal THEN debit ELSE credit END AS credit"
-)
-_SIGN = "CASE WHEN reversal THEN -1 ELSE 1 END"
-
-_LOTS_AT = f"""
-WITH entries AS (
-    SELECT gtin, lot, debit, credit, packs, effective_on, reversal, expires_on
-    FROM journal {CUT} WHERE {BEFORE} AND debit IS NOT NULL {{where}}
-), balances AS (
-    SELECT gtin, lot, {_SUMS} FROM entries GROUP BY gtin, lot
-), standing AS (
-    SELECT gtin, lot, debit, credit, effective_on, expires_on, sum(sign) AS times
-    FROM (SELECT gtin, lot, effective_on, expires_on, packs, {_FORWARD}, {_SIGN} AS sign FROM entries) forward
-    WHERE debit <= 2 OR (debit = 3 AND credit = 4)
-    GROUP BY gtin, lot, debit, credit, effective_on, expires_on, packs HAVING sum(sign) > 0
-), facts AS (
-    SELECT gtin, lot,
-        coalesce(sum(times) FILTER (WHERE debit = 1), 0)::bigint AS produced_count,
-        coalesce(sum(times) FILTER (WHERE debit = 2), 0)::bigint AS imported_count,
-        min(effective_on) FILTER (WHERE debit <= 2) AS introduced_on,
-        min(expires_on) FILTER (WHERE debit <= 2) AS expires_on,
-        min(effective_on) FILTER (WHERE credit = 4) AS supplied_on
-    FROM standing GROUP BY gtin, lot
-)
-SELECT b.*, coalesce(produced_count, 0), coalesce(imported_count, 0), introduced_on, expires_on, supplied_on
-FROM balances b LEFT JOIN facts USING (gtin, lot) ORDER BY gtin, lot
-"""
 _LOTS_NOW = f"""
-SELECT l.gtin, l.lot, {_SUMS.replace("$4", "$1")},
+SELECT l.gtin, l.lot, {_SUMS_NOW},
     produced_count, imported_count, introduced_on, expires_on, supplied_on
 FROM lots l JOIN flows USING (gtin, lot) GROUP BY l.gtin, l.lot ORDER BY gtin, lot
-"""
-_REACHED_AT = f"""
-SELECT gtin, lot, sum(packs * CASE WHEN reversal THEN -1 ELSE 1 END)::bigint
-FROM journal {CUT} WHERE {BEFORE} AND effective_on <= $4
-AND ((NOT reversal AND credit = 4 AND debit IN (2, 3)) OR (reversal AND debit = 4 AND credit IN (2, 3)))
-GROUP BY gtin, lot
 """
 _REACHED_NOW = """
 SELECT gtin, lot, sum(packs)::bigint FROM flows
 WHERE effective_on <= $1 AND credit = 4 AND debit IN (2, 3) GROUP BY gtin, lot
 """
+Facts = Sequence[Any]
+NOTHING_STANDS: Final = (0, 0, None, None, None)
 
 
 async def lots_at(
     connection: Connection, cut: Cut, effective_on: date, keys: Sequence[LotKey] | None = None
 ) -> list[LotState]:
     """The lots (all, or those of `keys`) with their packs up to `effective_on`, as known at `cut`; by gtin, lot."""
-    where = ""
-    arguments: tuple[list[int], list[str]] | tuple[()] = ()
-    if keys is not None:
-        where = "AND (gtin, lot) IN (SELECT * FROM unnest($5::bigint[], $6::text[]))"
-        arguments = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
-    rows = await connection.fetch(_LOTS_AT.format(where=where), *cut.columns, effective_on, *arguments)
-    return [_lot_state(row) for row in rows]
+    if keys is None:
+        rows = await _whole(connection, _LOTS_AT.format(which="TRUE"), cut.ends, effective_on)
+    else:
+        columns = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
+        rows = await connection.fetch(_LOTS_AT.format(which=_OF_KEYS), cut.ends, effective_on, *columns)
+    standing = await _standing(connection, cut, rows)
+    states = (LotState(row[0], row[1], (0, *row[2:12]), *_facts(row, 12, standing)) for row in rows)
+    return sorted(states, key=lambda state: (state.gtin, state.lot))
+
+
+async def market_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[MarketLot]:
+    """What the market's figures need of all lots, up to `effective_on`, as known at `cut`: in no order."""
+    rows = await _whole(connection, _MARKET_AT, cut.ends, effective_on)
+    standing = await _standing(connection, cut, rows)
+    return [MarketLot(*row[:5], *_facts(row, 5, standing)) for row in rows]
 
 
 async def lots_now(connection: Connection, effective_on: date) -> list[LotState]:
     """All lots with their packs up to `effective_on`, from the derived tables, as known in this transaction."""
-    return [_lot_state(row) for row in await connection.fetch(_LOTS_NOW, effective_on)]
-
-
-async def reached_at(connection: Connection, cut: Cut, effective_on: date) -> dict[LotKey, int]:
-    """Packs of each lot that were released, or imported without hold, up to `effective_on`, as known at `cut`."""
-    rows = await connection.fetch(_REACHED_AT, *cut.columns, effective_on)
-    return {(gtin, lot): packs for gtin, lot, packs in rows}
+    rows = await connection.fetch(_LOTS_NOW, effective_on)
+    return [LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]) for row in rows]
 
 
 async def reached_now(connection: Connection, effective_on: date) -> dict[LotKey, int]:
-    """The same from the derived tables."""
+    """Packs of each lot that were released, or imported without hold, up to `effective_on`, from the derived tables."""
     return {(gtin, lot): packs for gtin, lot, packs in await connection.fetch(_REACHED_NOW, effective_on)}
 
 
-def _lot_state(row: Any) -> LotState:
-    return LotState(row[0], row[1], (0, *row[2:12]), *row[12:17])
+async def _whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:
+    """The rows of a query that reads the whole journal: by all cores and from end to end."""
+    await connection.execute(_WHOLE)
+    rows: list[Any] = await connection.fetch(query, *arguments)
+    await connection.execute(_AS_USUAL)
+    return rows
 
 
-_FACTS = f"SELECT event_key, type, key, data::text, time, source, id FROM facts {CUT} WHERE {BEFORE}"
+async def _standing(connection: Connection, cut: Cut, rows: Sequence[Any]) -> dict[LotKey, Facts]:
+    """Counts and earliest days of those lots of which something was taken back, by what stands."""
+    taken_back = [(row[0], row[1]) for row in rows if row[-1]]
+    if not taken_back:
+        return {}
+    columns = ([gtin for gtin, _ in taken_back], [lot for _, lot in taken_back])
+    found = {(row[0], row[1]): row[2:] for row in await connection.fetch(_STANDING_AT, cut.ends, *columns)}
+    return {key: found.get(key, NOTHING_STANDS) for key in taken_back}
+
+
+def _facts(row: Any, first: int, standing: Mapping[LotKey, Facts]) -> Facts:
+    """Counts of introductions, and the days of introduction, expiry and first supply, of the lot in `row`."""
+    return standing[row[0], row[1]] if row[-1] else row[first : first + 5]
+
+
 _MARKING = f"""
 SELECT c.event_key, c.target, c.source, c.id, c.time, c.data::text FROM corrections c {CUT} WHERE {BEFORE}
 AND (c.data->'replacement'->>'type' = ANY($4::text[]) OR c.target IN (SELECT event_key FROM facts))
 """
 
 
-async def facts_at(connection: Connection, cut: Cut) -> list[Fact]:
-    """Registry facts and marks of lots as they count at `cut`: after corrections, whatever these turned into them."""
-    rows = await connection.fetch(_FACTS, *cut.columns)
-    said = {row[0]: row for row in rows}
-    touching = [correction_of(row) for row in await connection.fetch(_MARKING, *cut.columns, list(_FACT_TYPES))]
+class Said(msgspec.Struct, frozen=True):
+    """A fact as it was recorded, before any correction, and the key of the event that said it."""
+
+    event_key: bytes
+    fact: Fact
+
+
+async def corrected_facts(connection: Connection, cut: Cut, said: Sequence[Said]) -> list[Fact]:
+    """Registry facts and marks of lots as they count at `cut`: after corrections, whatever these turned into them.
+
+    `said` are the facts recorded before the cut.
+    """
+    touching = [correction_of(row) for row in await connection.fetch(_MARKING, *cut.columns, list(FACT_TYPES))]
     if not touching:
-        return [fact_of(row[1], row[3], *row[4:7]) for row in rows]
+        return [item.fact for item in said]
     by_target, roots = await _families(connection, cut, touching)
-    corrected = {root.key: root for root in roots}
-    facts = [fact_of(row[1], row[3], *row[4:7]) for key, row in said.items() if key not in corrected]
+    corrected = {root.key for root in roots}
+    facts = [item.fact for item in said if item.event_key not in corrected]
     for root in roots:
         counts = Family(root, by_target).effective()
         if counts.data is None or type(counts.data) in POSTINGS:

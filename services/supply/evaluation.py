@@ -22,9 +22,11 @@ from services.supply.asof import Cut
 from services.supply.catching_up import CatchingUp
 from services.supply.goals import Goal, goals_hash
 from services.supply.indicators import INDICATORS, Measured
+from services.supply.known_facts import KnownFacts
 from services.supply.measure import Picture, market, picture
 from services.supply.outside import Outside
-from services.supply.reads import Connection, ledger_at, ledger_now
+from services.supply.reads import Connection, ledger_now, sales_now
+from services.supply.registry import Registry
 from services.supply.relay import Relay
 from services.supply.settings import SupplySettings
 from services.supply.signing import Signer
@@ -61,7 +63,7 @@ class Evaluation:
         clock: Clock,
         signer: Signer,
         goals: list[Goal],
-        regulators: Callable[[], frozenset[str]],
+        facts: KnownFacts,
         lag: Callable[[], Awaitable[int]],
     ) -> None:
         self._settings = settings
@@ -70,7 +72,7 @@ class Evaluation:
         self._signer = signer
         self._goals = goals
         self._hash = goals_hash(goals)
-        self._regulators = regulators
+        self._facts = facts
         self._lag = lag
         self._lease = Lease(LEASE, settings.instance, settings.evaluation_lease_seconds)
         self._steps = frozenset(settings.domestic_local_steps)
@@ -135,9 +137,9 @@ class Evaluation:
         if self._seen == (cut.next_offsets, on):
             return
         with metrics.EVALUATION_SECONDS.time():
-            regulators = self._regulators()
-            ledger = await ledger_now(connection, cut, on, regulators)
-            deadlines = await self._deadlines(connection, cut, on, regulators)
+            registry = await self._facts.registry(connection, cut)
+            ledger = await ledger_now(connection, cut, on, registry)
+            deadlines = await self._deadlines(connection, cut, on, registry)
             drawn = picture(ledger, self._goals, deadlines, self._steps)
         changed = await self._write_signals(connection, drawn, now)
         body = self._body(cut, drawn)
@@ -146,9 +148,7 @@ class Evaluation:
         _show(drawn)
         log.debug("evaluated", checkpoint=cut.n, on=on.isoformat(), changed=changed)
 
-    async def _deadlines(
-        self, connection: Connection, cut: Cut, on: date, regulators: frozenset[str]
-    ) -> dict[str, Measured]:
+    async def _deadlines(self, connection: Connection, cut: Cut, on: date, registry: Registry) -> dict[str, Measured]:
         """By goal whose date has passed, what was measured on its last day, as known now."""
         found = {}
         for goal in self._goals:
@@ -157,8 +157,8 @@ class Evaluation:
                 continue
             held = self._at_deadline.get(goal.goal)
             if held is None or held[0] != cut.next_offsets:
-                ledger = await ledger_at(connection, cut, by, regulators)
-                measured = INDICATORS[goal.indicator](goal.scope, market(ledger, goal.window, self._steps))
+                sold = await sales_now(connection, by, registry)
+                measured = INDICATORS[goal.indicator](goal.scope, market(sold, goal.window, self._steps))
                 held = self._at_deadline[goal.goal] = (cut.next_offsets, measured)
             found[goal.goal] = held[1]
         return found

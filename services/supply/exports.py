@@ -13,10 +13,11 @@ from services.supply.asof import BEFORE, CUT, Cut
 from services.supply.derived import FORWARD, SIGN
 from services.supply.export_files import Column, Row
 from services.supply.indicators import INDICATORS
+from services.supply.known_facts import KnownFacts
 from services.supply.lot import LotState, gtin_text
 from services.supply.measure import market
 from services.supply.places import NAME_OF, NAMES
-from services.supply.reads import ledger_at
+from services.supply.reads import sales_at
 from services.supply.registry import Registry
 from services.supply.statements import balance_item, balances
 
@@ -80,12 +81,13 @@ async def indicator_rows(
     days: Iterable[date],
     names: Sequence[str],
     scopes: Sequence[str],
-    regulators: frozenset[str],
+    facts: KnownFacts,
     domestic_local_steps: frozenset[str],
 ) -> Parts:
     """Rows of INDICATOR_COLUMNS: the items of GET /indicators, a day at a time."""
+    registry = await facts.registry(connection, cut)
     for day in days:
-        seen = market(await ledger_at(connection, cut, day, regulators), "days_365", domestic_local_steps)
+        seen = market(await sales_at(connection, cut, day, registry), "days_365", domestic_local_steps)
         measured = (INDICATORS[name](scope, seen) for name in names for scope in scopes)
         yield [
             (item.name, item.scope, item.on, item.value, item.why, item.coverage, orjson.dumps(item.inputs).decode())

@@ -26,7 +26,7 @@ from services.supply.exports import (
     indicator_rows,
 )
 from services.supply.figures_api import days_of, wanted_figures
-from services.supply.statements import fetch_registry, products_of
+from services.supply.statements import products_of
 from shared.errors import Fault, Invalid, Problem
 from shared.web import while_connected
 
@@ -91,7 +91,7 @@ async def export_balances(
     on = asked.day(effective)
 
     async def rows(connection: Connection, cut: Cut) -> Parts:
-        registry = await fetch_registry(connection, cut, asked.regulators())
+        registry = await asked.facts.registry(connection, cut)
         products = None if atc is None else products_of(registry, atc, on)
         filters = {"gtin": None if gtin is None else int(gtin), "lot": lot, "origin": origin, "products": products}
         return balance_rows(connection, cut, on, registry, **filters)
@@ -140,7 +140,7 @@ async def export_indicators(
 
     async def rows(connection: Connection, cut: Cut) -> Parts:
         steps = frozenset(asked.settings.domestic_local_steps)
-        return indicator_rows(connection, cut, days, names, scopes, asked.regulators(), steps)
+        return indicator_rows(connection, cut, days, names, scopes, asked.facts, steps)
 
     return await _export(request, asked, f"indicators-{days[-1]}", form, INDICATOR_COLUMNS, known, rows)
 

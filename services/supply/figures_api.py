@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
-from services.supply.reads import ledger_at
+from services.supply.reads import sales_at
 from shared.errors import Fault, Invalid, Problem
 from shared.web import decode_cursor, json_response, page
 
@@ -41,9 +41,10 @@ async def get_indicators(
     shown = whole[skip : skip + limit]
     items = []
     async with asked.at(known) as (connection, cut):
+        registry = await asked.facts.registry(connection, cut)
         for day in sorted({day for day, _, _ in shown}):
-            ledger = await ledger_at(connection, cut, day, asked.regulators())
-            seen = market(ledger, "days_365", frozenset(asked.settings.domestic_local_steps))
+            sold = await sales_at(connection, cut, day, registry)
+            seen = market(sold, "days_365", frozenset(asked.settings.domestic_local_steps))
             items += [INDICATORS[item](where, seen).as_json() for at, item, where in shown if at == day]
     following = skip + limit if skip + limit < len(whole) else None
     return json_response(page(items, following, **asked.head(cut)))

@@ -25,7 +25,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ROWS_A_PART: Final = 1_000
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-# A batch looks up single keys whatever the planner believes about the size of a table that has just been made or filled.
+# A batch looks up single keys, whatever the planner believes about the size of a table that has just been filled.
 _BY_INDEX = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
     " SET LOCAL plan_cache_mode = force_custom_plan"

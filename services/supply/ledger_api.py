@@ -26,7 +26,7 @@ from services.supply.asked import (
 from services.supply.asof import lots_at
 from services.supply.lot import LotState, gtin_text
 from services.supply.registry import Registry
-from services.supply.statements import balance_item, balances, event_answer, fetch_registry, lot_statement, products_of
+from services.supply.statements import balance_item, balances, event_answer, lot_statement, products_of
 from shared.access import forbidden
 from shared.errors import Fault, Invalid, Problem
 from shared.keys import PRODUCER, Principal
@@ -55,7 +55,7 @@ async def get_balances(
     on = asked.day(effective)
     after = decode_cursor(cursor, tuple[Number, str]) or (-1, "")
     async with asked.at(known) as (connection, cut):
-        registry = await fetch_registry(connection, cut, asked.regulators())
+        registry = await asked.facts.registry(connection, cut)
         products = None if atc is None else products_of(registry, atc, on)
         states, following = await balances(
             connection,
@@ -125,7 +125,7 @@ async def get_lot(
     on = asked.day(effective)
     after = decode_cursor(cursor, tuple[Moment, Small, Small, Number, Small]) or NO_PLACE
     async with asked.at(known) as (connection, cut):
-        registry = await fetch_registry(connection, cut, asked.regulators())
+        registry = await asked.facts.registry(connection, cut)
         states = [] if "\0" in lot else await lots_at(connection, cut, on, [(int(gtin), lot)])
         state = next(iter(states), None)
         if state is None:

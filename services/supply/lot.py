@@ -14,6 +14,15 @@ Origin = Literal["domestic", "import", "unknown"]
 ORIGINS: Final = ("domestic", "import", "unknown")
 
 
+def origin_of(lot: str, produced_count: int, imported_count: int) -> Origin:
+    """Domestic if produced here (also when it was imported as well), import if received, else not yet known."""
+    if lot == UNNAMED_LOT:
+        return "unknown"
+    if produced_count > 0:
+        return "domestic"
+    return "import" if imported_count > 0 else "unknown"
+
+
 class LotState(msgspec.Struct):
     """One lot: net packs a place (index: the place's number) up to a day, and its facts, which follow `known` alone."""
 
@@ -35,13 +44,13 @@ class LotState(msgspec.Struct):
         return self.packs[Place.AVAILABLE]
 
     @property
+    def used(self) -> int:
+        """The packs that were consumed or adjusted away."""
+        return self.packs[Place.CONSUMED] + self.packs[Place.ADJUSTED]
+
+    @property
     def origin(self) -> Origin:
-        """Domestic if produced here (also when it was imported as well), import if received, else not yet known."""
-        if not self.named:
-            return "unknown"
-        if self.produced_count > 0:
-            return "domestic"
-        return "import" if self.imported_count > 0 else "unknown"
+        return origin_of(self.lot, self.produced_count, self.imported_count)
 
     @property
     def origin_conflict(self) -> bool:
@@ -53,6 +62,33 @@ class LotState(msgspec.Struct):
 
     def places(self) -> dict[str, int]:
         return {name: self.packs[number] for number, name in enumerate(NAMES, 1)}
+
+
+class MarketLot(msgspec.Struct):
+    """What the market's figures need of a lot: `used` are its packs consumed or adjusted, `reached` those that came
+    to `available` by release or import without hold."""
+
+    gtin: int
+    lot: str
+    available: int
+    used: int
+    reached: int
+    produced_count: int
+    imported_count: int
+    introduced_on: date | None
+    expires_on: date | None
+    supplied_on: date | None
+
+    @property
+    def origin(self) -> Origin:
+        return origin_of(self.lot, self.produced_count, self.imported_count)
+
+
+def market_lot(state: LotState, reached: int) -> MarketLot:
+    """What the market needs of a lot of which `reached` packs once came to `available`."""
+    days = (state.introduced_on, state.expires_on, state.supplied_on)
+    counts = (state.produced_count, state.imported_count)
+    return MarketLot(state.gtin, state.lot, state.available, state.used, reached, *counts, *days)
 
 
 class Stock(msgspec.Struct, frozen=True):

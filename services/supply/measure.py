@@ -12,7 +12,7 @@ from services.supply import anomalies, goals, obligations
 from services.supply.anomalies import Anomaly, OddRecord
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, Market, Measured
-from services.supply.lot import LotState
+from services.supply.lot import LotState, MarketLot, market_lot
 from services.supply.obligations import Obligation
 from services.supply.registry import Registry
 from services.supply.supplied import Window, supplied
@@ -29,6 +29,14 @@ class Ledger(msgspec.Struct, frozen=True):
     exported_on: Mapping[LotKey, date]
     registry: Registry
     odd: Sequence[OddRecord] = ()
+
+
+class Sales(msgspec.Struct, frozen=True):
+    """What the market's figures need of the ledger for one day."""
+
+    on: date
+    lots: Sequence[MarketLot]
+    registry: Registry
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -50,16 +58,20 @@ class Picture(msgspec.Struct, frozen=True):
         }
 
 
-def market(ledger: Ledger, window: Window, domestic_local_steps: frozenset[str]) -> Market:
-    """The market on the ledger's day: supplied packs of the window, products and agreements."""
-    packings = ledger.registry.packings(ledger.on)
+def sales(ledger: Ledger) -> Sales:
+    """The market's part of the ledger."""
+    lots = [market_lot(lot, ledger.reached.get((lot.gtin, lot.lot), 0)) for lot in ledger.lots]
+    return Sales(ledger.on, lots, ledger.registry)
+
+
+def market(seen: Sales, window: Window, domestic_local_steps: frozenset[str]) -> Market:
+    """The market on a day: supplied packs of the window, products and agreements."""
+    packings = seen.registry.packings(seen.on)
     return Market(
-        on=ledger.on,
-        supplied=supplied(
-            ledger.lots, dict(ledger.reached), ledger.registry, packings, ledger.on, window, domestic_local_steps
-        ),
+        on=seen.on,
+        supplied=supplied(seen.lots, seen.registry, packings, seen.on, window, domestic_local_steps),
         packings=packings,
-        agreements={agreement.agreement: agreement for agreement in ledger.registry.agreements(ledger.on)},
+        agreements={agreement.agreement: agreement for agreement in seen.registry.agreements(seen.on)},
     )
 
 
@@ -71,8 +83,9 @@ def picture(
 ) -> Picture:
     """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
     definitions = list(definitions)
+    seen = sales(ledger)
     markets = {
-        window: market(ledger, window, domestic_local_steps)
+        window: market(seen, window, domestic_local_steps)
         for window in {"days_365", *(goal.window for goal in definitions)}
     }
     assessed = []

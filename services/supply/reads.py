@@ -8,11 +8,12 @@ from typing import Any, Final
 import asyncpg
 
 from services.supply.anomalies import OddRecord
-from services.supply.asof import BEFORE, CUT, Cut, facts_at, lots_at, lots_now, reached_at, reached_now
+from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, reached_now
 from services.supply.claims import TOPIC_OF
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import correction_of, family, originals
-from services.supply.measure import Ledger
+from services.supply.lot import market_lot
+from services.supply.measure import Ledger, Sales
 from services.supply.record import named_in, unpack_headers
 from services.supply.registry import Registry
 from shared.clock import day_of
@@ -23,13 +24,6 @@ MAX_ODD_RECORDS: Final = 1_000
 
 _EXPORTED_NOW = """
 SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
-"""
-_EXPORTED_AT = f"""
-SELECT gtin, lot, min(effective_on) FROM (
-    SELECT gtin, lot, effective_on, sum(CASE WHEN reversal THEN -packs ELSE packs END) AS packs
-    FROM journal {CUT} WHERE {BEFORE} AND effective_on <= $4
-    AND ((NOT reversal AND credit = 6) OR (reversal AND debit = 6)) GROUP BY gtin, lot, effective_on
-) days WHERE packs > 0 GROUP BY gtin, lot
 """
 _ODD = f"""
 SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
@@ -45,29 +39,28 @@ LIMIT {MAX_ODD_RECORDS}
 """
 
 
-async def ledger_now(connection: Connection, cut: Cut, on: date, regulators: frozenset[str]) -> Ledger:
+async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
     """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
     return Ledger(
         on=on,
         lots=await lots_now(connection, on),
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
-        registry=Registry(await facts_at(connection, cut), regulators),
+        registry=registry,
         odd=await odd_records(connection, cut),
     )
 
 
-async def ledger_at(connection: Connection, cut: Cut, on: date, regulators: frozenset[str]) -> Ledger:
-    """The state as known at `cut`, folded from the journal."""
-    exported = await connection.fetch(_EXPORTED_AT, *cut.columns, on)
-    return Ledger(
-        on=on,
-        lots=await lots_at(connection, cut, on),
-        reached=await reached_at(connection, cut, on),
-        exported_on={(gtin, lot): day for gtin, lot, day in exported},
-        registry=Registry(await facts_at(connection, cut), regulators),
-        odd=await odd_records(connection, cut),
-    )
+async def sales_now(connection: Connection, on: date, registry: Registry) -> Sales:
+    """The market's part of the newest state, from the derived tables."""
+    reached = await reached_now(connection, on)
+    lots = [market_lot(lot, reached.get((lot.gtin, lot.lot), 0)) for lot in await lots_now(connection, on)]
+    return Sales(on, lots, registry)
+
+
+async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> Sales:
+    """The market's part of the state as known at `cut`, folded from the journal."""
+    return Sales(on, await market_lots_at(connection, cut, on), registry)
 
 
 async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Response
 from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.lot import gtin_text
 from services.supply.registry_json import agreement_json, authorisation_json, product_json
-from services.supply.statements import fetch_registry
 from shared.web import decode_cursor, json_response, page
 
 router = APIRouter()
@@ -28,7 +27,7 @@ async def get_registry(
     on = asked.day(effective)
     after = decode_cursor(cursor, str) or ""
     async with asked.at(known) as (connection, cut):
-        registry = await fetch_registry(connection, cut, asked.regulators())
+        registry = await asked.facts.registry(connection, cut)
     if what == "products":
         rows = [(gtin_text(gtin), product_json(item, registry, on)) for gtin, item in registry.packings(on).items()]
     elif what == "authorisations":

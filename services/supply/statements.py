@@ -9,7 +9,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.supply.asof import BEFORE, CUT, Cut, facts_at, lots_at
+from services.supply.asof import BEFORE, CUT, Cut, lots_at
 from services.supply.claims import TOPIC_OF
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
@@ -238,10 +238,6 @@ def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any
         "places": state.places(),
         **_stock(state, recalled_on, on),
     }
-
-
-async def fetch_registry(connection: Connection, cut: Cut, regulators: frozenset[str]) -> Registry:
-    return Registry(await facts_at(connection, cut), regulators)
 
 
 def products_of(registry: Registry, atc: str, on: date) -> list[int]:

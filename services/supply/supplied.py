@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.supply.lot import LotState, Origin
-from services.supply.places import Place
+from services.supply.lot import MarketLot, Origin
+from services.supply.posting import UNNAMED_LOT
 from services.supply.registry import Packing, Registry
 
 WINDOW_DAYS: Final = 365
@@ -46,43 +46,38 @@ def window_start(day: date, window: Window) -> date:
 
 
 def supplied(
-    lots: Iterable[LotState],
-    reached: dict[tuple[int, str], int],
+    lots: Iterable[MarketLot],
     registry: Registry,
     packings: dict[int, Packing],
     day: date,
     window: Window,
     domestic_local_steps: frozenset[str],
 ) -> SuppliedBy:
-    """By GTIN and origin, over the lots that first reached available in the window up to `day`.
-
-    `reached`: packs of each lot that were released, or imported without hold, up to `day`.
-    """
+    """By GTIN and origin, over the lots that first reached available in the window up to `day`."""
     first = window_start(day, window)
     found: SuppliedBy = {}
     for lot in lots:
-        if lot.supplied_on is None or not first <= lot.supplied_on <= day or not lot.named:
+        if lot.supplied_on is None or not first <= lot.supplied_on <= day or lot.lot == UNNAMED_LOT:
             continue
         origin = counted_origin(lot, packings.get(lot.gtin), domestic_local_steps)
         total = found.setdefault((lot.gtin, origin), Supplied())
         packs = home_packs(lot, registry.recalled_on(lot.gtin, lot.lot, lot.introduced_on, day))
         price = registry.price_on(lot.gtin, lot.supplied_on)
-        came = reached.get((lot.gtin, lot.lot), 0)
         total.packs += packs
-        total.reached += came
+        total.reached += lot.reached
         if price is not None:
             total.value += packs * price
-            total.priced += came
+            total.priced += lot.reached
     return found
 
 
-def home_packs(lot: LotState, recalled_on: date | None) -> int:
+def home_packs(lot: MarketLot, recalled_on: date | None) -> int:
     """The packs of a lot that came onto the home market and stayed on it."""
     available = 0 if recalled_on is not None else lot.available
-    return lot.packs[Place.CONSUMED] + lot.packs[Place.ADJUSTED] + available
+    return lot.used + available
 
 
-def counted_origin(lot: LotState, packing: Packing | None, domestic_local_steps: frozenset[str]) -> Origin:
+def counted_origin(lot: MarketLot, packing: Packing | None, domestic_local_steps: frozenset[str]) -> Origin:
     """A lot made here by a local step that does not count as domestic production is import."""
     if lot.origin != "domestic" or packing is None or packing.local_step is None:
         return lot.origin

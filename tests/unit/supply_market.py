@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.supply.indicators import Market
-from services.supply.lot import LotState
-from services.supply.measure import Ledger, market
+from services.supply.lot import LotState, market_lot
+from services.supply.measure import Sales, market
 from services.supply.places import PLACE_OF
 from services.supply.registry import Fact, Registry
 from shared.events import reader
@@ -81,5 +81,5 @@ def market_of(
 ) -> Market:
     """The market of these lots, each with `reached` packs that were once available."""
     states = list(lots)
-    came = {(state.gtin, state.lot): reached for state in states}
-    return market(Ledger(on, states, came, {}, Registry(facts, frozenset({REGULATOR}))), window, STEPS)
+    seen = [market_lot(state, reached) for state in states]
+    return market(Sales(on, seen, Registry(facts, frozenset({REGULATOR}))), window, STEPS)
