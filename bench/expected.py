@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -91,15 +91,23 @@ def flows_of(rows: Iterable[Sequence[Any]]) -> Flows:
 async def check(connection: asyncpg.Connection, wanted: Expected, *, dated: bool = True) -> None:
     """Raises Wrong unless lots and flows are exactly `wanted`; `dated` False leaves out the days of the lots."""
     upto = None if dated else _DATED_FROM
-    found: dict[LotKey, LotRow] = {}
-    async with connection.transaction():
-        async for row in connection.cursor(_LOTS, prefetch=FETCH_ROWS):
-            found[row[0], row[1]] = tuple(row[2:])
-        rows = [tuple(row) async for row in connection.cursor(_FLOWS, prefetch=FETCH_ROWS)]
-    flows = flows_of(rows)
-    for lot in wanted.lots.keys() | found.keys():
-        held, right = found.get(lot, _UNTOUCHED)[:upto], wanted.lots.get(lot, _UNTOUCHED)[:upto]
-        if held != right:
-            raise Wrong(f"lot {lot}: the ledger has {held}, the reference fold {right}")
+    found, flows = 0, Flows()
+    async for rows in _pages(connection, _LOTS):
+        for gtin, lot, *held in rows:
+            right = wanted.lots.get((gtin, lot))
+            found += right is not None
+            if (right or _UNTOUCHED)[:upto] != tuple(held)[:upto]:
+                raise Wrong(f"lot {gtin}/{lot}: the ledger has {held}, the reference fold {right}")
+    if found != len(wanted.lots):
+        raise Wrong(f"the ledger has {found:,} of the {len(wanted.lots):,} lots of the reference fold")
+    async for rows in _pages(connection, _FLOWS):
+        flows += flows_of(rows)
     if flows != wanted.flows:
         raise Wrong(f"flows: the ledger has {flows}, the reference fold {wanted.flows}")
+
+
+async def _pages(connection: asyncpg.Connection, query: str) -> AsyncIterator[list[Any]]:
+    async with connection.transaction():
+        cursor = await connection.cursor(query)
+        while rows := await cursor.fetch(FETCH_ROWS):
+            yield rows

@@ -90,10 +90,15 @@ def _partition(key: str, partitions: int) -> int:
 
 
 def record_of(event: JSON) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Value and headers, byte for byte as ingest writes them (a test compares the two)."""
+    """Value and headers of a movement."""
+    return record_bytes(event, _key(event))
+
+
+def record_bytes(event: JSON, key: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of an event, byte for byte as ingest writes them (a test compares the two)."""
     attributes = {name: event[name].encode() for name in ("id", "source", "type", "time")}
     headers = [("ce_specversion", b"1.0"), *((f"ce_{name}", value) for name, value in attributes.items())]
-    headers += [("ce_subject", _key(event).encode()), ("content-type", b"application/json")]
+    headers += [("ce_subject", key.encode()), ("content-type", b"application/json")]
     return orjson.dumps(event["data"]), headers
 
 

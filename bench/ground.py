@@ -110,6 +110,10 @@ class Ground:
         """Starts an instance of the real service; its name."""
         return self.stack.spawn_service(SERVICE, instance=instance, wait=wait)
 
+    def url(self, name: str) -> str:
+        """Where the first instance of the service answers."""
+        return self.stack.ports.url(name)
+
     def end(self, *names: str) -> None:
         """Stops what was started, and forgets it."""
         for name in names:

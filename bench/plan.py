@@ -9,12 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from bench import rate
+from bench.as_of import as_of
 from bench.expected import NOTHING
 from bench.fill import fill
 from bench.ground import Ground
 from bench.movements import Market
+from bench.rebuild import rebuild
+from bench.registry import fill_registry
 from bench.report import contestant
-from bench.watch import Measured, TooShort
+from bench.watch import Measured, TooShort, peak_memory_mb
 from deploy.local.progress import Steps
 
 RATE, TWO, AS_OF, REBUILD, HISTORY = ALL = ("rate", "two", "as_of", "rebuild", "history")
@@ -51,6 +54,8 @@ class Bench:
             self._rates()
         if TWO in self.asked.only:
             self._two()
+        if {AS_OF, REBUILD, HISTORY} & set(self.asked.only):
+            self._past()
         self.results["memory"] = {"supply_peak_mb": max(self._peaks, default=0.0)}
 
     def _fill(self, title: str, chunks: range) -> None:
@@ -115,4 +120,51 @@ class Bench:
         self.results["two_processes"] = {
             **contestant("two processes of the service share the partitions", [found]),
             "to_one": None if one is None else round(found.rate / one, 3),
+        }
+
+    # What needs a ledger with a past: one service process takes in twice the movements, and more.
+
+    def _past(self) -> None:
+        self._fill("filling the topic further", range(1, 2))
+        with self._steps.step("registering the products"):
+            fill_registry(self.ground.kafka, self.market.products)
+        self.ground.fresh()
+        self._taken_in("taking in what is asked about", AS_OF in self.asked.only)
+        if REBUILD in self.asked.only:
+            with self._steps.step("rebuild"):
+                self.results[REBUILD] = rebuild(self.ground, self._expected)
+        if HISTORY in self.asked.only:
+            self._history()
+
+    def _taken_in(self, title: str, ask: bool = False) -> Measured:
+        """The service goes on from where the ledger stands to the end of the topic; then it is asked, if so wanted."""
+        name = self.ground.start_service()
+        try:
+            measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self._expected, told))
+            if ask:
+                with self._steps.step("asking about the past"):
+                    self.results[AS_OF] = as_of(self.ground, name, self._expected.records, self.market.products)
+            self._peaks.append(peak_memory_mb(self.ground, name))
+        finally:
+            self.ground.end(name)
+        return measured
+
+    def _history(self) -> None:
+        """The rate over one more chunk when the history is there, beside the rate over one without any."""
+        chunks = self.asked.history_chunks
+        self._fill("filling the topic with history", range(2, chunks))
+        taking = self._taken_in("taking in the history")
+        there = self._expected.records
+        found = []
+        for number in range(chunks, chunks + self.asked.rounds):
+            self._fill("filling one more stretch", range(number, number + 1))
+            found.append(self._taken_in(f"on top of {self._expected.records - self.market.events:,}"))
+        without = self.results.get(rate.SUPPLY, {}).get("rate", {}).get("median")
+        with_it = contestant("the service on top of history that it took in itself", found)
+        self.results[HISTORY] = {
+            **with_it,
+            "movements_there": there,
+            "rate_while_taking_in": round(taking.rate),
+            "rate_without": without,
+            **({} if without is None else {"ratio": round(with_it["rate"]["median"] / without, 3)}),
         }

@@ -57,6 +57,13 @@ def supply(ground: Ground, wanted: Expected, advanced: Advanced | None = None, *
     return measured
 
 
+def taken_in(ground: Ground, name: str, wanted: Expected, advanced: Advanced | None = None) -> Measured:
+    """The running service `name` from where the ledger stands to the end of the topic. Raises Wrong."""
+    measured = asyncio.run(watch(ground, [name], wanted.records, advanced=advanced))
+    asyncio.run(_check_ledger(ground, wanted))
+    return measured
+
+
 async def _check_ledger(ground: Ground, wanted: Expected, *, dated: bool = True) -> None:
     async with ground.connected() as connection:
         await check(connection, wanted, dated=dated)
