@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
 
-from services.supply import exports_api, figures_api, ledger_api, registry_api
+from services.supply import exports_api, figures_api, ledger_api, registry_api, verify_api
+from services.supply.settings import SupplySettings
+from services.supply.slots import Slots
+
+EXPORT_RETRY_SECONDS: Final = 10
+VERIFY_RETRY_SECONDS: Final = 30
 
 
 def add_routes(app: FastAPI) -> None:
-    app.state.exports = exports_api.Slots(app.state.settings.max_exports)
-    for answers in (ledger_api, figures_api, registry_api, exports_api):
+    settings: SupplySettings = app.state.settings
+    app.state.exports = Slots("exports", settings.max_exports, EXPORT_RETRY_SECONDS)
+    app.state.verifying = Slots("verifications", 1, VERIFY_RETRY_SECONDS)
+    for answers in (ledger_api, figures_api, registry_api, exports_api, verify_api):
         app.include_router(answers.router)

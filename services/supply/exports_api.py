@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
@@ -27,32 +27,10 @@ from services.supply.exports import (
 )
 from services.supply.figures_api import days_of, wanted_figures
 from services.supply.statements import products_of
-from shared.errors import Fault, Invalid, Problem
+from shared.errors import Fault, Invalid
 from shared.web import while_connected
 
-RETRY_AFTER_SECONDS: Final = 10
-
 router = APIRouter(prefix="/exports", dependencies=[Depends(reader)])
-
-
-class Slots:
-    """How many exports may still begin."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = most
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Raises Problem 429 while all are taken."""
-        if self._free == 0:
-            detail = f"{self._most} exports are under way: try again when one has ended"
-            raise Problem(429, "Too Many Exports", detail, retry_after_seconds=RETRY_AFTER_SECONDS)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 class Export(StreamingResponse):

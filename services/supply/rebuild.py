@@ -29,6 +29,8 @@ LOCK_TIMEOUT_MS: Final = 2_000
 LOCK_ATTEMPTS: Final = 30
 LOCK_RETRY_SECONDS: Final = 0.2
 MAX_SHOWN: Final = 20
+# What a process that was killed was waiting for, or computing, ends with it.
+GONE_IS_NOTICED: Final = {"client_connection_check_interval": "1s"}
 
 _LOCK: Final = (
     f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}",
@@ -85,7 +87,7 @@ async def rebuild(database_url: str, tell: Tell, *, replace: bool, max_shown: in
 @asynccontextmanager
 async def _alone(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A session of the ledger's own schema that holds the lock of rebuilding; both end together."""
-    settings = {"search_path": "supply", "application_name": "supply-rebuild"}
+    settings = {"search_path": "supply", "application_name": "supply-rebuild", **GONE_IS_NOTICED}
     connection = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)
     try:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", REBUILD_LOCK):

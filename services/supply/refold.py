@@ -60,12 +60,14 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct):
-    """A derived table beside its fold: rows that the fold gives, rows that differ, and some of these."""
+    """A derived table beside its fold: rows that the fold gives, rows that differ, how many of these are not shown, and
+    the differences of those that are."""
 
     table: str
     rows: int
-    differing: int
-    differences: list[Difference]
+    differing: int = 0
+    untold: int = 0
+    differences: list[Difference] = []
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -73,7 +75,7 @@ def _silent(step: str, done: int, total: int) -> None:
 
 
 async def refold(connection: Connection, max_shown: int, tell: Tell = _silent) -> list[Comparison]:
-    """Every derived table beside its fold; of each at most `max_shown` differences. Last the journal's own records:
+    """Every derived table beside its fold; of each at most `max_shown` rows are shown. Last the journal's own records:
     those that cannot be what they are recorded as."""
     for statement in (*_SESSION, *rebuilt_empty(BY_EVENT)):
         await connection.execute(statement)
@@ -92,7 +94,7 @@ async def refold(connection: Connection, max_shown: int, tell: Tell = _silent) -
 async def _read_again(connection: Connection, max_shown: int, tell: Tell) -> Comparison:
     """Fills what is read from the records themselves: identities, corrections, facts."""
     total = int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM positions"))
-    seen = Comparison("journal", 0, 0, [])
+    seen = Comparison("journal", 0)
     async for rows in _recorded(connection):
         tell("read the records again", seen.rows, total)
         found: dict[Derived, list[Row]] = {table: [] for table in BY_EVENT}
@@ -103,6 +105,8 @@ async def _read_again(connection: Connection, max_shown: int, tell: Tell) -> Com
                 seen.differing += 1
                 if len(seen.differences) < max_shown:
                     seen.differences.append(odd)
+                else:
+                    seen.untold += 1
         seen.rows += len(rows)
         for table, records in found.items():
             if records:
@@ -143,11 +147,12 @@ async def _compare(connection: Connection, table: Derived, max_shown: int) -> Co
     rows = await connection.fetchval(f"SELECT count(*) FROM {table.name}_rebuilt")
     wrong = await connection.fetchval(f"SELECT count(*) FROM {table.name}_wrong")
     query = f"SELECT kept::text, folded::text FROM {table.name}_wrong ORDER BY {', '.join(table.key)} LIMIT $1"
-    shown: list[Difference] = []
-    if wrong:
-        for kept, folded in await connection.fetch(query, max_shown):
-            shown += _differences(table, kept and orjson.loads(kept), folded and orjson.loads(folded))
-    return Comparison(table.name, rows, wrong, shown[:max_shown])
+    found = Comparison(table.name, rows, wrong)
+    for kept, folded in await connection.fetch(query, max_shown) if wrong else ():
+        found.differences += _differences(table, kept and orjson.loads(kept), folded and orjson.loads(folded))
+        wrong -= 1
+    found.untold = wrong
+    return found
 
 
 def _differences(table: Derived, kept: dict[str, Any] | None, folded: dict[str, Any] | None) -> list[Difference]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
 import msgspec
@@ -27,7 +27,7 @@ from services.supply.evidence_signed import signed_heads
 from services.supply.findings import Finding, Findings
 from services.supply.ledger_rows import CONNECT_TIMEOUT_SECONDS, examine
 from services.supply.places import NAMES
-from services.supply.rebuild import UnderWay
+from services.supply.rebuild import GONE_IS_NOTICED, UnderWay
 from services.supply.refold import Comparison, refold
 from services.supply.signing import Signed, public_keys
 from shared.database import AWAY
@@ -37,6 +37,7 @@ MAX_FINDINGS: Final = 200
 # Signed checkpoints of the table that are not in the files here: more than these are left to the offline verifier.
 MAX_FROM_TABLE: Final = 10_000
 NICENESS: Final = 10
+READ_BYTES: Final = 65_536
 
 _UNBALANCED: Final = f"""
 SELECT gtin, lot, sum FROM (SELECT gtin, lot, {" + ".join(NAMES)} AS sum FROM lots) sums WHERE sum <> 0
@@ -79,14 +80,14 @@ class Verdict(msgspec.Struct, tag=True):
 
 
 class Failure(msgspec.Struct, tag=True):
-    """Why there is no verdict: `under_way` (somebody else verifies), `away` (the database), `unusable` (a file)."""
+    """Why there is no verdict: somebody else is verifying, or the database is away."""
 
-    why: str
+    why: Literal["under_way", "away"]
     detail: str
 
 
 async def verify(order: Order) -> Verdict:
-    """Raises UnderWay, Unusable, BadKey, and the database's errors."""
+    """Raises UnderWay, BadKey, and the database's errors."""
     began = time.monotonic()
     keys = public_keys(pem.encode() for pem in order.public_keys)
     folder = Path(order.checkpoint_dir)
@@ -95,13 +96,14 @@ async def verify(order: Order) -> Verdict:
     async with _alone(order.database_url) as connection:
         cut = await checkpoints.newest(connection)
         fresh = await checkpoints.signed_after(connection, in_files, MAX_FROM_TABLE)
-        signed, told = Findings(), _Counted(_told(folder, in_files, fresh))
+        signed = Findings()
+        told = _Counted(_told(folder, in_files, fresh, signed))
         report = await examine(connection, signed_heads(told, keys, signed))
         compared = await refold(connection, MAX_FINDINGS)
         unbalanced = [_unbalanced(*row) for row in await connection.fetch(_UNBALANCED)]
         entries, lots = await connection.fetchrow(_COUNTS) or (0, 0)
     faults = [*_of_journal(signed.kept), *_of_journal(report.findings), *unbalanced, *_of_tables(compared)]
-    untold = signed.more + report.more + sum(item.differing for item in compared if not item.differences)
+    untold = signed.more + report.more + sum(item.untold for item in compared)
     return Verdict(
         ok=not faults,
         checkpoint=cut.n,
@@ -118,7 +120,7 @@ async def verify(order: Order) -> Verdict:
 @asynccontextmanager
 async def _alone(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A snapshot of the ledger, for one verification at a time; nothing that is made in it is kept."""
-    settings = {"search_path": "supply", "application_name": "supply-verify"}
+    settings = {"search_path": "supply", "application_name": "supply-verify", **GONE_IS_NOTICED}
     connection = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)
     try:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", VERIFY_LOCK):
@@ -145,19 +147,27 @@ class _Counted:
 
 
 def _newest_in(folder: Path) -> int:
-    """The number of the last whole checkpoint in the files; 0 if there is none."""
+    """The greatest number in the last file that has any; 0 if there is none."""
     for path in reversed(files_in(folder)):
-        newest = max((signed.n for _, signed in read_file(path)), default=0)
+        newest = max((signed.n for _, signed in _whole(path, Findings())), default=0)
         if newest:
             return newest
     return 0
 
 
-def _told(folder: Path, newest: int, fresh: Sequence[Signed]) -> Iterator[tuple[str, Signed]]:
+def _told(folder: Path, newest: int, fresh: Sequence[Signed], found: Findings) -> Iterator[tuple[str, Signed]]:
     """Those of the files up to `newest`, then those that only the table has yet."""
     for path in files_in(folder):
-        yield from ((where, signed) for where, signed in read_file(path) if signed.n <= newest)
+        yield from ((where, signed) for where, signed in _whole(path, found) if signed.n <= newest)
     yield from (("the table", signed) for signed in fresh)
+
+
+def _whole(path: Path, found: Findings) -> Iterator[tuple[str, Signed]]:
+    """The checkpoints of a file, up to what is none: that is a finding."""
+    try:
+        yield from read_file(path)
+    except Unusable as error:
+        found.add("bad_signature", str(error), place=path.name)
 
 
 def _of_journal(findings: Iterable[Finding]) -> Iterator[Fault]:
@@ -180,22 +190,29 @@ def _of_tables(compared: Iterable[Comparison]) -> Iterator[Fault]:
 
 def main() -> None:
     os.nice(NICENESS)
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    order = msgspec.json.decode(_first_line(), type=Order)
     threading.Thread(target=_end_with_input, daemon=True).start()
     outcome: Verdict | Failure
     try:
         outcome = asyncio.run(verify(order))
     except UnderWay as error:
         outcome = Failure("under_way", str(error))
-    except Unusable as error:
-        outcome = Failure("unusable", str(error))
     except AWAY as error:
         outcome = Failure("away", str(error) or type(error).__name__)
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 
+def _first_line() -> bytes:
+    """Read past Python's own buffer, whose lock a thread that waits for more would hold when the process ends."""
+    told = b""
+    while not told.endswith(b"\n") and (part := os.read(0, READ_BYTES)):
+        told += part
+    return told
+
+
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, READ_BYTES):
+        pass
     os._exit(0)
 
 
