@@ -26,11 +26,12 @@ class Examination:
     """One pass over a journal; `ends` are its positions, `heads` what the signed checkpoints say (checked before)."""
 
     def __init__(self, ends: Iterable[End], heads: Iterable[Head] = ()) -> None:
-        self._found = Findings()
+        # What the chain says comes first: entries of other records may be wrong because of a record that is gone.
+        self._of_chain, self._of_entries = Findings(), Findings()
         self._scratch = Scratch()
         self._scratch.add_heads(heads)
-        self._chain = ChainCheck(list(ends), self._scratch, self._found)
-        self._entries = EntriesCheck(self._scratch, self._found)
+        self._chain = ChainCheck(list(ends), self._scratch, self._of_chain)
+        self._entries = EntriesCheck(self._scratch, self._of_entries)
         self._group: list[Row] = []
         self._rows = 0
         self._records = 0
@@ -54,7 +55,8 @@ class Examination:
             self._record()
         self._chain.end()
         self._entries.end()
-        return Report(self._records, self._rows, self._found.kept, self._found.more)
+        found = [*self._of_chain.kept, *self._of_entries.kept]
+        return Report(self._records, self._rows, found, self._of_chain.more + self._of_entries.more)
 
     def _record(self) -> None:
         rows, self._group = self._group, []

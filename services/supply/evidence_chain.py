@@ -159,6 +159,8 @@ class _Walk:
 
     def _genuine(self, place: Span, raws: Sequence[Row]) -> Row:
         """Of several entries 0 the one that follows; else the first that could be a record."""
+        if len(raws) == 1:
+            return raws[0]
         whole = [row for row in raws if row.headers is not None and row.chain is not None]
         return next((row for row in whole if self._fit(place, row) is not None), (whole or raws)[0])
 

@@ -122,15 +122,14 @@ def read_again(raw: Row, rows: Sequence[Row]) -> Taken | None:
     headers = kept_headers(raw.headers)
     if headers is None:
         return None
-    event, content, keys = None, None, claimed_keys(headers)
+    event, content, key = None, None, None
     try:
         event = reader.read(headers, raw.value)  # type: ignore[arg-type]  # as Kafka delivers them: some null
     except reader.Unreadable:
-        pass
+        keys = claimed_keys(headers)
     else:
-        content = reader.content_hash(event)
-        keys = frozenset({reader.event_key(event.source, event.id)})
-    key = next(iter(keys)) if event is not None else None
+        content, key = reader.content_hash(event), reader.event_key(event.source, event.id)
+        keys = frozenset({key})
     place = (raw.topic_id, raw.partition, raw.kafka_offset)
     assert raw.headers is not None
     consumed = Consumed(*place, 0, raw.record_key, raw.headers, raw.value, b"", event, key, content)
@@ -207,9 +206,12 @@ def _compare(taken: Taken, folded: Journalled | None, found: Findings) -> None:
             found.add("missing", f"entry {seq} of the record is not there", place)
             continue
         left = [other for other in left if other is not row]
-        for name in _differing(row, wanted, taken.keys if seq == 0 else frozenset({None})):
-            is_, given = _shown(getattr(row, name)), _shown(wanted.get(name, next(iter(taken.keys))))
-            found.add("changed", f"entry {seq}: {name} is {is_}, its bytes give {given}", place)
+        keys = taken.keys if seq == 0 else frozenset({None})
+        wrong = _differing(row, wanted, keys)
+        if wrong:
+            given = {"event_key": next(iter(keys)), **wanted}
+            told = (f"{name} is {_shown(getattr(row, name))}, not {_shown(given[name])}" for name in wrong)
+            found.add("changed", f"entry {seq} is not what its bytes give: {'; '.join(told)}", place)
     for row in left:
         found.add("inserted", f"entry {row.seq}: the record's bytes give no such entry", place)
 

@@ -28,7 +28,7 @@ class ExportHead(msgspec.Struct, frozen=True):
     at: str
     positions: tuple[End, ...]
     columns: tuple[str, ...] = COLUMNS
-    topics: dict[int, str] = TOPIC_OF
+    topics: dict[int, str] = msgspec.field(default_factory=lambda: dict(TOPIC_OF))
     type: str = TYPE
 
 

@@ -141,7 +141,7 @@ async def database(stack: Stack) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-def _login(stack: Stack, user: str, password: str) -> dict[str, Any]:
+def kafka_login(stack: Stack, user: str, password: str) -> dict[str, Any]:
     told = stack.credentials["kafka"]
     return {
         "bootstrap_servers": told["bootstrap"],
@@ -155,7 +155,7 @@ def _login(stack: Stack, user: str, password: str) -> dict[str, Any]:
 @asynccontextmanager
 async def writer_of_trusted_topics(stack: Stack) -> AsyncIterator[AIOKafkaProducer]:
     """What only ingest may be."""
-    producer = AIOKafkaProducer(**_login(stack, "ingest", stack.kafka_password("ingest")), acks="all")
+    producer = AIOKafkaProducer(**kafka_login(stack, "ingest", stack.kafka_password("ingest")), acks="all")
     await producer.start()
     try:
         yield producer
@@ -166,7 +166,7 @@ async def writer_of_trusted_topics(stack: Stack) -> AsyncIterator[AIOKafkaProduc
 @asynccontextmanager
 async def reader_of_trusted_topics(stack: Stack) -> AsyncIterator[AIOKafkaConsumer]:
     """From the beginning of every partition of both."""
-    login = _login(stack, "supply", stack.kafka_password("supply"))
+    login = kafka_login(stack, "supply", stack.kafka_password("supply"))
     consumer = AIOKafkaConsumer(
         *TOPIC_IDS, **login, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
