@@ -42,7 +42,7 @@ class Bench:
         self.results: dict[str, Any] = {}
         self.not_measured: dict[str, str] = {}
         self.settings: dict[str, str] = {}
-        self._expected = NOTHING
+        self.expected = NOTHING
         self._peaks: list[float] = []
 
     def run(self) -> None:
@@ -68,7 +68,7 @@ class Bench:
                 written += records
                 detail(f"{written:,} of {wanted:,}")
 
-            self._expected += fill(self.ground.kafka, self.market, chunks, done)
+            self.expected += fill(self.ground.kafka, self.market, chunks, done)
 
     # The rates.
 
@@ -76,9 +76,9 @@ class Bench:
         batch, trials = self._best_batch()
         rounds: dict[str, list[Measured]] = {name: [] for name in rate.CONTESTANTS}
         runs: dict[str, Callable[[rate.Advanced], Measured]] = {
-            rate.DEFAULT_WAY: lambda told: rate.default_way(self.ground, self._expected, batch, told),
-            rate.CEILING: lambda told: rate.ceiling(self.ground, self._expected, told),
-            rate.SUPPLY: lambda told: rate.supply(self.ground, self._expected, told),
+            rate.DEFAULT_WAY: lambda told: rate.default_way(self.ground, self.expected, batch, told),
+            rate.CEILING: lambda told: rate.ceiling(self.ground, self.expected, told),
+            rate.SUPPLY: lambda told: rate.supply(self.ground, self.expected, told),
         }
         for number in range(1, self.asked.rounds + 1):
             for name, run in runs.items():
@@ -103,7 +103,7 @@ class Bench:
 
     def _timed(self, title: str, run: Callable[[rate.Advanced], Measured]) -> Measured:
         with self._steps.step(title) as detail:
-            measured = run(lambda stands: detail(f"{stands:,} of {self._expected.records:,}"))
+            measured = run(lambda stands: detail(f"{stands:,} of {self.expected.records:,}"))
         self._steps.say(f"  {measured.rate:,.0f} movements a second, as the reference fold has it")
         return measured
 
@@ -111,7 +111,7 @@ class Bench:
         """Two processes of the service on disjoint partitions, beside one."""
         try:
             found = self._timed(
-                "two processes", lambda told: rate.supply(self.ground, self._expected, told, processes=2)
+                "two processes", lambda told: rate.supply(self.ground, self.expected, told, processes=2)
             )
         except TooShort as reason:
             self.not_measured[TWO] = str(reason)
@@ -132,7 +132,7 @@ class Bench:
         self._taken_in("taking in what is asked about", AS_OF in self.asked.only)
         if REBUILD in self.asked.only:
             with self._steps.step("rebuild"):
-                self.results[REBUILD] = rebuild(self.ground, self._expected)
+                self.results[REBUILD] = rebuild(self.ground, self.expected)
         if HISTORY in self.asked.only:
             self._history()
 
@@ -140,10 +140,10 @@ class Bench:
         """The service goes on from where the ledger stands to the end of the topic; then it is asked, if so wanted."""
         name = self.ground.start_service()
         try:
-            measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self._expected, told))
+            measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self.expected, told))
             if ask:
                 with self._steps.step("asking about the past"):
-                    self.results[AS_OF] = as_of(self.ground, name, self._expected.records, self.market.products)
+                    self.results[AS_OF] = as_of(self.ground, name, self.expected.records, self.market.products)
             self._peaks.append(peak_memory_mb(self.ground, name))
         finally:
             self.ground.end(name)
@@ -154,11 +154,11 @@ class Bench:
         chunks = self.asked.history_chunks
         self._fill("filling the topic with history", range(2, chunks))
         taking = self._taken_in("taking in the history")
-        there = self._expected.records
+        there = self.expected.records
         found = []
         for number in range(chunks, chunks + self.asked.rounds):
             self._fill("filling one more stretch", range(number, number + 1))
-            found.append(self._taken_in(f"on top of {self._expected.records - self.market.events:,}"))
+            found.append(self._taken_in(f"on top of {self.expected.records - self.market.events:,}"))
         without = self.results.get(rate.SUPPLY, {}).get("rate", {}).get("median")
         with_it = contestant("the service on top of history that it took in itself", found)
         self.results[HISTORY] = {

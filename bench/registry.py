@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from bench.fill import record_bytes, write
@@ -15,9 +16,16 @@ PRICE_VND: Final = 140_000
 
 def fill_registry(login: dict[str, Any], products: int) -> int:
     """Writes a registration and a price for each product; how many records that were."""
-    events = [(event, key) for gtin in gtins(products) for event, key in (_granted(gtin), _priced(gtin))]
+    events = list(told_of(gtins(products)))
     write(login, topics.REGISTRY, PARTITIONS, ((*record_bytes(event, key), key) for event, key in events))
     return len(events)
+
+
+def told_of(products: Iterable[str]) -> Iterator[tuple[JSON, str]]:
+    """The facts of each product, with their topic keys."""
+    for gtin in products:
+        yield _granted(gtin)
+        yield _priced(gtin)
 
 
 def _event(kind: str, id: str, data: JSON) -> JSON:
