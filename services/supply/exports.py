@@ -9,7 +9,7 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
-from services.supply.asof import BEFORE, CUT, Cut
+from services.supply.asof import ENTRIES_AT, Cut
 from services.supply.derived import FORWARD, SIGN
 from services.supply.export_files import Column, Row
 from services.supply.indicators import INDICATORS
@@ -44,8 +44,7 @@ INDICATOR_COLUMNS: Final = (
 _FLOWS_AT = f"""
 SELECT gtin, lot, effective_on, leaves, reaches, sum(packs)::bigint FROM (
     SELECT gtin, lot, effective_on, packs * {SIGN} AS packs, {FORWARD}
-    FROM journal {CUT} WHERE {BEFORE} AND debit IS NOT NULL
-    AND effective_on BETWEEN $4 AND $5 AND ($6::bigint IS NULL OR gtin = $6)
+    FROM journal WHERE {ENTRIES_AT} AND effective_on BETWEEN $2 AND $3 AND ($4::bigint IS NULL OR gtin = $4)
 ) forward GROUP BY gtin, lot, effective_on, leaves, reaches HAVING sum(packs) <> 0
 ORDER BY gtin, lot, effective_on, leaves, reaches
 """
@@ -70,7 +69,7 @@ async def flow_rows(
     connection: Connection, cut: Cut, first: date, last: date, gtin: int | None, timeout_seconds: float
 ) -> Parts:
     """Rows of FLOWS: net packs that moved between two places of a lot on a day from `first` to `last`."""
-    query = await connection.cursor(_FLOWS_AT, *cut.columns, first, last, gtin, timeout=timeout_seconds)
+    query = await connection.cursor(_FLOWS_AT, cut.ends, first, last, gtin, timeout=timeout_seconds)
     while rows := await query.fetch(ROWS_A_PART, timeout=timeout_seconds):
         yield [(gtin_text(row[0]), row[1] or None, row[2], NAME_OF[row[3]], NAME_OF[row[4]], row[5]) for row in rows]
 

@@ -27,9 +27,11 @@ from services.supply.exports import (
 )
 from services.supply.figures_api import days_of, wanted_figures
 from services.supply.statements import products_of
-from shared.errors import Fault, Invalid
+from shared.errors import Fault, Invalid, Transient
+from shared.telemetry import logger
 from shared.web import while_connected
 
+log = logger(__name__)
 router = APIRouter(prefix="/exports", dependencies=[Depends(reader)])
 
 
@@ -49,8 +51,12 @@ class Export(StreamingResponse):
             async with asyncio.timeout(self._stall_seconds):
                 await send(message)
 
-        async with self._held, asyncio.timeout(self._timeout_seconds):
-            await super().__call__(scope, receive, bounded)
+        try:
+            async with self._held, asyncio.timeout(self._timeout_seconds):
+                await super().__call__(scope, receive, bounded)
+        except (TimeoutError, Transient) as error:
+            # Half of the file is out: the reader learns by the end of the connection that it is not whole.
+            log.warning("export cut off", path=scope["path"], why=str(error.__context__ or error))
 
 
 @router.get("/balances.{form}")
@@ -148,7 +154,8 @@ async def _export(
             "Cache-Control": "no-store",
             **{f"Supply-Watch-{name.replace('_', '-').title()}": value for name, value in about.items()},
         }
-        return Export(_bytes_of(file, first, parts), held.pop_all(), asked, headers, form)
+        kept = held.pop_all()
+        return Export(_bytes_of(file, first, parts, kept), kept, asked, headers, form)
     raise AssertionError("an exit stack swallows nothing")
 
 
@@ -156,10 +163,13 @@ async def _next(parts: Parts) -> Sequence[Row]:
     return await anext(parts, None) or ()
 
 
-async def _bytes_of(file: File, first: Sequence[Row], rest: Parts) -> AsyncIterator[bytes]:
+async def _bytes_of(file: File, first: Sequence[Row], rest: Parts, held: AsyncExitStack) -> AsyncIterator[bytes]:
+    """The last byte goes out when `held` is let go: whoever has read it may ask for the next export."""
     yield file.begin()
     if first:
         yield file.rows(first)
     async for part in rest:
         yield file.rows(part)
-    yield file.end()
+    end = file.end()
+    await held.aclose()
+    yield end
