@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,6 +39,7 @@ def main(
     output: Annotated[Path, typer.Option(envvar="BENCH_OUTPUT", help="the file of the results")] = OUTPUT,
 ) -> None:
     """Measure on this machine; the numbers hold for it alone."""
+    signal.signal(signal.SIGTERM, _stop)
     wanted = tuple(name for name in only.replace(" ", "").split(",") if name) or ALL
     if unknown := set(wanted) - set(ALL):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(ALL)}", param_hint="ONLY")
@@ -51,6 +53,11 @@ def main(
     output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     show(report, console)
     console.print(f"{output}, {report['took_seconds']} s", highlight=False)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """Unwinds what was started, as Ctrl-C does."""
+    raise SystemExit(128 + number)
 
 
 def _measured(asked: Asked, console: Console, build: Path) -> dict[str, Any]:

@@ -45,18 +45,22 @@ class Ground:
         """Options of a confluent-kafka client that may do anything."""
         return self.stack.kafka.admin_login.config()
 
-    def fresh(self, template: str = EMPTY) -> None:
-        """The service's database as it is in `template`, and everything else written out."""
-        asyncio.run(self._copy(template, DATABASE))
-
-    def keep(self, name: str) -> None:
-        """Keeps the service's database as it is now under `name`, for a later `fresh`."""
-        asyncio.run(self._copy(DATABASE, name))
+    def fresh(self) -> None:
+        """The service's database, migrated and empty; everything else is written out."""
+        asyncio.run(self._copy(EMPTY, DATABASE))
 
     async def _copy(self, source: str, target: str) -> None:
         async with self.connected(SUPERUSER, "postgres") as server:
             await server.execute(f'DROP DATABASE IF EXISTS "{target}" WITH (FORCE)')
             await server.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+            await server.execute("CHECKPOINT")
+
+    def settle(self) -> None:
+        """Writes out what the server holds back, so that nothing of the past falls into what is measured next."""
+        asyncio.run(self._settle())
+
+    async def _settle(self) -> None:
+        async with self.connected(SUPERUSER, "postgres") as server:
             await server.execute("CHECKPOINT")
 
     @asynccontextmanager

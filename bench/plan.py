@@ -138,6 +138,7 @@ class Bench:
 
     def _taken_in(self, title: str, ask: bool = False) -> Measured:
         """The service goes on from where the ledger stands to the end of the topic; then it is asked, if so wanted."""
+        self.ground.settle()
         name = self.ground.start_service()
         try:
             measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self.expected, told))
