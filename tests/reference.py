@@ -1,7 +1,6 @@
 """The ledger folded from events in plain dicts, at once and from the start: slow, and short enough to check by eye.
 
 It knows nothing of batches, databases or the order of arrival (only of two events with one id does the first stand).
-What it holds the supply service to: law 2 of the design, and the posting table.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from datetime import datetime
 from typing import Any
 
 JSON = Mapping[str, Any]
-Key = tuple[str, str]
-Lot = tuple[str, str]
+Key = tuple[str, str]  # source and id of an event, or gtin and lot
 # (gtin, lot), day, the place packs leave, the place they reach, packs, day of expiry where they come into being
-Transfer = tuple[Lot, str, str, str, int, str | None]
+Transfer = tuple[Key, str, str, str, int, str | None]
 
 CORRECTED = "supply.event.corrected.v1"
 DEEPEST = 16
@@ -31,13 +29,14 @@ POSTINGS = {
     "supply.batch.destroyed.v1": ("{from}", "destroyed", "destroyed_on"),
     "supply.stock.adjusted.v1": ("available", "adjusted", "adjusted_on"),
 }
+DEFAULTS = {"from": "available", "hold": False, "basis": "registered"}
 
 
 class Book:
     """What a sequence of events, in the order of their recording, comes to.
 
-    `balances`: packs by lot and place; `flows`: net packs by (gtin, lot, day, from, to); `facts` of each lot. The lot
-    of consumption that names none is "".
+    `balances`: packs by lot and place; `flows`: net packs by (gtin, lot, day, from, to); `facts` of each lot; `marks`:
+    the events that post nothing and count, with what they count as. The lot of consumption that names none is "".
     """
 
     def __init__(self, recorded: Iterable[JSON]) -> None:
@@ -50,39 +49,48 @@ class Book:
         self.corrections: dict[Key, list[Key]] = defaultdict(list)
         for key, event in self.first.items():
             if event["type"] == CORRECTED:
-                about = event["data"]["corrects"]
-                self.corrections[about["source"], about["id"]].append(key)
-        self.balances: dict[Lot, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+                self.corrections[corrected(event)].append(key)
+        self.balances: dict[Key, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.flows: dict[tuple[str, str, str, str, str], int] = defaultdict(int)
-        self.facts: dict[Lot, dict[str, Any]] = {}
-        standing = [event for event in map(self.standing, self.first) if event is not None]
-        for event in standing:
-            for transfer in transfers(event):
-                self._post(transfer)
+        self.facts: dict[Key, dict[str, Any]] = {}
+        self.marks: dict[Key, JSON] = {}
+        for key, event in self.first.items():
+            counts = self._counts(key, event, 0) if event["type"] != CORRECTED else None
+            for transfer in transfers(counts) if counts and counts["type"] in POSTINGS else ():
+                self._post(*transfer)
+            if counts and counts["type"] not in POSTINGS:
+                self.marks[key] = counts
 
-    def standing(self, key: Key) -> JSON | None:
-        """Type and data of what an event that is no correction counts as; None: as nothing."""
-        event = self.first[key]
-        return None if event["type"] == CORRECTED else self._counts(key, event, event, 0)
-
-    def _counts(self, key: Key, said: JSON, root: JSON, depth: int) -> JSON | None:
+    def _counts(self, key: Key, root: JSON, depth: int) -> JSON | None:
         """What the event `key`, `depth` corrections above the original `root`, counts as after those of it."""
-        holding: tuple[tuple[datetime, str, str], JSON | None] | None = None
-        for above in self.corrections.get(key, ()) if depth < DEEPEST else ():
-            told = self.first[above]
-            about = told["data"]
-            if about["corrects"]["type"] != root["type"] or about["key"] != topic_key(root["data"]):
-                continue
-            counts = self._counts(above, told, root, depth + 1)
-            if counts is None or not fits(counts["data"].get("replacement"), said):
-                continue
-            rank = (datetime.fromisoformat(told["time"]), told["source"], told["id"])
-            if holding is None or holding[0] < rank:
-                holding = (rank, counts["data"].get("replacement"))
-        return said if holding is None else holding[1]
+        holding = self._holding(key, root, depth)
+        return self.first[key] if holding is None else holding[1]
 
-    def _post(self, transfer: Transfer) -> None:
-        lot, day, debit, credit, packs, expires_on = transfer
+    def _holding(self, key: Key, root: JSON, depth: int) -> tuple[Any, JSON | None] | None:
+        """Of the corrections of `key` that count the one of the greatest rank: its rank, and what it puts in place."""
+        found: list[tuple[Any, JSON | None]] = []
+        for above in self.corrections.get(key, ()) if depth < DEEPEST else ():
+            counts = self._counts(above, root, depth + 1) if means(self.first[above], root) else None
+            if counts is not None and fits(counts["data"].get("replacement"), self.first[key]):
+                said = datetime.fromisoformat(self.first[above]["time"])
+                found.append(((said, *above), counts["data"].get("replacement")))
+        return max(found, key=lambda item: item[0], default=None)
+
+    def state(self, key: Key) -> str:
+        """What became of the correction `key`."""
+        path = [key]
+        while len(path) <= DEEPEST and self.first.get(path[-1], {}).get("type") == CORRECTED:
+            path.append(corrected(self.first[path[-1]]))
+        root = self.first.get(path[-1], {"type": CORRECTED})
+        if root["type"] == CORRECTED or not means(self.first[key], root):
+            return "waiting"
+        counts = self._counts(key, root, len(path) - 1)
+        if counts is None or not fits(counts["data"].get("replacement"), self.first[path[1]]):
+            return "no_effect" if counts is None else "waiting"
+        holding = self._holding(path[1], root, len(path) - 2)
+        return "recorded" if holding is not None and holding[0][1:] == key else "conflict"
+
+    def _post(self, lot: Key, day: str, debit: str, credit: str, packs: int, expires_on: str | None) -> None:
         self.balances[lot][debit] -= packs
         self.balances[lot][credit] += packs
         self.flows[*lot, day, debit, credit] += packs
@@ -94,50 +102,47 @@ class Book:
         if credit == "available" and debit in ("quarantine", "imported"):
             facts["supplied_on"] = min(day, facts.get("supplied_on", day))
 
-    def origin(self, lot: Lot) -> str:
-        facts = self.facts.get(lot, {})
-        if not lot[1] or not (facts.get("produced") or facts.get("imported")):
-            return "unknown"
-        return "domestic" if facts["produced"] else "import"
+    def origin(self, lot: Key) -> str:
+        facts = self.facts.get(lot, {}) if lot[1] else {}
+        return "domestic" if facts.get("produced") else "import" if facts.get("imported") else "unknown"
 
 
 def content(event: JSON) -> tuple[Any, ...]:
     """What two events with one id are compared by: defaults count as written."""
-    defaults: dict[str, Any] = {"from": "available"} if event["type"] in FROM_AVAILABLE else {}
-    if event["type"] == "supply.import.received.v1":
-        defaults = {"hold": False, "basis": "registered"}
-    data = {**defaults, **{name: value for name, value in event["data"].items() if value not in (None, [])}}
-    return event["type"], datetime.fromisoformat(event["time"]), data
+    told: JSON = {name: value for name, value in event["data"].items() if value not in (None, [])}
+    return event["type"], datetime.fromisoformat(event["time"]), {**DEFAULTS, **told}
 
 
-FROM_AVAILABLE = ("supply.export.shipped.v1", "supply.batch.destroyed.v1")
+def corrected(correction: JSON) -> Key:
+    return correction["data"]["corrects"]["source"], correction["data"]["corrects"]["id"]
+
+
+def means(correction: JSON, root: JSON) -> bool:
+    """Whether it names the type and the topic key of the first original."""
+    data: JSON = correction["data"]
+    return (data["corrects"]["type"], data["key"]) == (root["type"], topic_key(root["data"]))
 
 
 def fits(replacement: JSON | None, said: JSON) -> bool:
     """A correction is replaced by a correction of the same event, any other event by one that is no correction."""
-    if replacement is None:
+    if replacement is None or CORRECTED not in (said["type"], replacement["type"]):
         return True
-    if said["type"] != CORRECTED or replacement["type"] != CORRECTED:
-        return CORRECTED not in (said["type"], replacement["type"])
-    return all(replacement["data"][name] == said["data"][name] for name in ("corrects", "key"))
+    inner, outer = replacement["data"], said["data"]
+    return all(name in inner and inner[name] == outer.get(name) for name in ("corrects", "key"))
 
 
 def topic_key(data: JSON) -> str:
-    return str(data["gtin"])
+    return str(next(data[name] for name in ("gtin", "authorisation", "agreement") if name in data))
 
 
 def transfers(event: JSON) -> Iterator[Transfer]:
-    """The posting table of the design."""
-    if event["type"] not in POSTINGS:
-        return
+    """The posting table of the design, of an event that has a posting."""
     data: dict[str, Any] = {"from": "available", **event["data"]}
     data["hold"] = "quarantine" if data.get("hold") else "available"
     debit, credit, day = POSTINGS[event["type"]]
-    debit, credit, packs = debit.format(**data), credit.format(**data), data.get("quantity", 0)
-    if "delta" in data:
-        packs = abs(data["delta"])
-        debit, credit = (credit, debit) if data["delta"] > 0 else (debit, credit)
-    expires_on = data.get("expires_on")
-    yield (data["gtin"], data.get("lot") or ""), data[day], debit, credit, packs, expires_on
+    debit, credit, packs = debit.format(**data), credit.format(**data), abs(data.get("delta", data.get("quantity", 0)))
+    if data.get("delta", 0) > 0:
+        debit, credit = credit, debit
+    yield (data["gtin"], data.get("lot") or ""), data[day], debit, credit, packs, data.get("expires_on")
     for used in data.get("inputs") or ():
         yield (used["gtin"], used["lot"]), data[day], "available", "transformed", used["quantity"], None

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from shared import topics
 from shared.events.fields import check_digit
-from tests.reference import CORRECTED, JSON
+from tests.reference import CORRECTED, JSON, topic_key
 
 MAKER: Final = "9520000000004"
 SOURCE: Final = f"urn:gln:{MAKER}"
@@ -100,9 +100,9 @@ class Message(NamedTuple):
 
 
 def message(told: JSON, offset: int, *, partition: int = 0, timestamp: int = 1_767_600_000_000) -> Message:
-    """The record in which a movements event lies, as ingest writes it."""
+    """The record of the movements topic in which an event lies, as ingest writes it."""
     attributes = {name: told[name] for name in ("specversion", "id", "source", "type", "time")}
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
-    key = told["data"]["key"] if told["type"] == CORRECTED else told["data"]["gtin"]
+    key = told["data"]["key"] if told["type"] == CORRECTED else topic_key(told["data"])
     value = json.dumps(told["data"]).encode()
     return Message(topics.MOVEMENTS, partition, offset, timestamp, key.encode(), headers, value)

@@ -7,13 +7,15 @@ from collections.abc import Coroutine, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import msgspec
+
 from services.supply import known_events
-from services.supply.claims import Claim
-from services.supply.correction import Correction
-from services.supply.decode import decode
-from services.supply.fold import Entry, Journalled, Verdict, correction_in, fold
+from services.supply.claims import Claim, Place
+from services.supply.correction import Correction, State
+from services.supply.decode import Batch, decode
+from services.supply.fold import Entry, Journalled, Known, Verdict, correction_in, fold, original_in
 from services.supply.places import NAME_OF
-from services.supply.posting import Transfer, introduces, supplies
+from services.supply.posting import POSTINGS, Transfer, introduces, supplies
 from services.supply.record import CHAIN_START, Consumed
 from shared import topics
 from shared.events.reader import EventCorrected
@@ -40,9 +42,14 @@ def claim(partition: int = 0) -> Claim:
 
 def decoded(messages: Sequence[Message], held: Claim) -> list[Consumed]:
     """The records of one batch of a partition without a gap."""
-    batch, gap = at_once(decode(messages, {(held.topic, held.partition): held}, 1))
+    return decoded_batch(messages, {(held.topic, held.partition): held}).records
+
+
+def decoded_batch(messages: Sequence[Message], held: dict[Place, Claim]) -> Batch:
+    """One batch without a gap; the claims move on."""
+    batch, gap = at_once(decode(messages, held, 1))
     assert gap is None
-    return batch.records
+    return batch
 
 
 class DictLedger:
@@ -86,6 +93,32 @@ class DictLedger:
                     assert found is not None
                     self.corrections.append(found)
 
+    def recorded(self) -> set[tuple[str, str]]:
+        """Source and id of every event that the ledger knows."""
+        return {_named(record) for record in self.seen.values()}
+
+    def conflicts(self) -> set[tuple[str, str]]:
+        return {_named(row.record) for row in self.journal if row.verdict == Verdict.CONFLICT}
+
+    def _known(self) -> Known:
+        originals = [original_in(record) for record in self.seen.values() if correction_in(record) is None]
+        return Known({}, originals, self.corrections)
+
+    def states(self) -> dict[tuple[str, str], State]:
+        """What became of each correction."""
+        known = self._known()
+        return {(item.source, item.id): known.state_of(item) for item in self.corrections}
+
+    def marks(self) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+        """What counts and posts nothing, with the type and data as which it counts."""
+        known = self._known()
+        counting = [(original, known.counts_as(original)) for original in known.originals.values()]
+        return {
+            (original.source, original.id): (counts.type, msgspec.json.decode(msgspec.json.encode(counts.data)))
+            for original, counts in counting
+            if counts.data is not None and type(counts.data) not in POSTINGS
+        }
+
     def entries(self) -> list[Entry]:
         return [entry for row in self.journal for entry in row.entries]
 
@@ -120,6 +153,11 @@ class DictLedger:
         }
 
 
+def _named(record: Consumed) -> tuple[str, str]:
+    assert record.event is not None
+    return record.event.source, record.event.id
+
+
 def _facts(standing: Sequence[tuple[Transfer, int]]) -> dict[str, Any]:
     """Origin, expiry and first supply of a lot by the transfers that stand, each with how often it does."""
     brought = [moved for moved, _ in standing if introduces(moved.debit)]
@@ -146,8 +184,11 @@ def ledger(events: Iterable[JSON], cuts: Sequence[int] = ()) -> DictLedger:
 
 
 def assert_like_the_reference(found: DictLedger, events: Sequence[JSON]) -> None:
+    assert_like_the_book(found, Book(events))
+
+
+def assert_like_the_book(found: DictLedger, book: Book) -> None:
     """The same balances, flows and facts of lots as the plain fold; what nets to nothing may stand or not."""
-    book = Book(events)
     balances = {lot: {place: packs for place, packs in held.items() if packs} for lot, held in book.balances.items()}
     assert found.balances() == {lot: places for lot, places in balances.items() if places}
     assert found.net_flows() == {flow: packs for flow, packs in book.flows.items() if packs}
