@@ -48,6 +48,7 @@ from tests.unit.supply_ledger import decoded
 
 RECORDS_A_PARTITION: Final = 620
 RECORDS_A_STEP: Final = 31
+KILLS: Final = 5
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 SIGNER: Final = Signer.fresh()
 KEYS: Final = public_keys([SIGNER.public_pem()])
@@ -405,7 +406,7 @@ async def test_a_restored_ledger_that_was_tampered_with_signs_nothing(
 async def test_checkpoints_stand_outside_each_once_and_in_order_however_often_supply_is_killed(
     own: Stack, ledger: Ledger, maker: Sender
 ) -> None:
-    products = fresh_gtins(8)
+    products = fresh_gtins(KILLS)
     drawn = Random(7)
     for product in products:
         await maker.send(*_releases(maker, product, 120))

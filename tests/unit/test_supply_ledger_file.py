@@ -54,7 +54,7 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         (lambda lines: lines[:-1], "not whole"),
         (
             lambda lines: [*lines[:2], *lines[3:]],
-            r"line 4: 3 rows before the last line, which says 4|line \d+: .* rows",
+            r"line \d+: \d+ rows before the last line",
         ),
         (lambda lines: [*lines, lines[1]], "rows before the last line"),
         (lambda lines: [lines[0], b"[1,2]\n", *lines[1:]], "line 2: .*length"),
