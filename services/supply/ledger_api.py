@@ -158,8 +158,9 @@ async def get_event(
     if caller.role == PRODUCER and source.removeprefix("urn:gln:") not in caller.glns:
         raise forbidden("a producer sees its own events alone")
     async with asked.at(known) as (connection, cut):
-        body = await event_answer(connection, cut, source, id) or await event_answer(
-            connection, cut, unquote(source), unquote(id)
+        registry = await asked.facts.registry(connection, cut)
+        body = await event_answer(connection, cut, source, id, registry) or await event_answer(
+            connection, cut, unquote(source), unquote(id), registry
         )
     if body is None:
         detail = f"no event {id} of {source} is in the ledger at checkpoint {cut.n}"

@@ -10,6 +10,7 @@ import asyncpg
 from services.supply.anomalies import OddRecord
 from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, reached_now
 from services.supply.claims import TOPIC_OF
+from services.supply.correction import Correction, State
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import market_lot
@@ -65,11 +66,13 @@ async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registr
 
 async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
     """Conflicting and unreadable records, and corrections that wait or lost, as known at `cut`."""
-    found = [_odd(row) for row in await connection.fetch(_ODD, *cut.columns)]
+    found = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns)]
     return found + await _odd_corrections(connection, cut)
 
 
-def _odd(row: Any) -> OddRecord:
+def odd_record(row: Any) -> OddRecord:
+    """The record in a row (verdict, topic_id, partition, kafka_offset, recorded_at, headers) that is a conflict or
+    unreadable."""
     verdict, topic_id, partition, offset, recorded_at, headers = row
     place = f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
     named = named_in(unpack_headers(headers))
@@ -89,14 +92,19 @@ async def _odd_corrections(connection: Connection, cut: Cut) -> list[OddRecord]:
     around = await family(connection, climb_from=starts, keys=starts | {item.target for item in doubtful})
     targets = {correction.target for correction in around.values()}
     known = Known({}, await originals(connection, targets - around.keys()), around.values())
-    found = []
-    for correction in doubtful:
-        state = known.state_of(correction)
-        kind = {"waiting": "correction_without_original", "conflict": "correction_conflict"}.get(state)
-        if kind is not None:
-            detail = {
-                "waiting": "the event that it corrects has not come",
-                "conflict": "another correction of the same event holds",
-            }[state]
-            found.append(OddRecord(kind, "", day_of(correction.time), detail, correction.source, correction.id))
-    return found
+    odd = (odd_correction(correction, known.state_of(correction)) for correction in doubtful)
+    return [item for item in odd if item is not None]
+
+
+_WHY_ODD: Final[dict[State, tuple[str, str]]] = {
+    "waiting": ("correction_without_original", "the event that it corrects has not come"),
+    "conflict": ("correction_conflict", "another correction of the same event holds"),
+}
+
+
+def odd_correction(correction: Correction, state: State) -> OddRecord | None:
+    """What is odd about a correction in `state`; None for one that holds or has no effect."""
+    if state not in _WHY_ODD:
+        return None
+    kind, detail = _WHY_ODD[state]
+    return OddRecord(kind, "", day_of(correction.time), detail, correction.source, correction.id)

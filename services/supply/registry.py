@@ -182,6 +182,11 @@ class Registry:
         found = (_agreement(facts, day, self._regulators) for _, facts in sorted(self._agreement_facts.items()))
         return [agreement for agreement in found if agreement is not None]
 
+    def is_stranger(self, source: str, agreement: str) -> bool:
+        """Whether what `source` says of an agreement has no effect: it is signed, and by others."""
+        held = _agreement(self._agreement_facts.get(agreement, ()), date.max, self._regulators)
+        return held is not None and not _is_party(held, source, self._regulators)
+
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.
 
@@ -291,9 +296,13 @@ def _agreement(facts: Sequence[Fact], day: date, regulators: frozenset[str]) -> 
         events=tuple(past),
     )
     for fact in past:
-        if fact.source.removeprefix("urn:gln:") in {held.originator, held.recipient, *regulators}:
+        if _is_party(held, fact.source, regulators):
             _amend(held, fact.data)
     return held
+
+
+def _is_party(held: Agreement, source: str, regulators: frozenset[str]) -> bool:
+    return source.removeprefix("urn:gln:") in {held.originator, held.recipient, *regulators}
 
 
 def _amend(held: Agreement, data: msgspec.Struct) -> None:

@@ -9,15 +9,25 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from services.supply.anomalies import OddRecord, of_records
 from services.supply.asof import BEFORE, CUT, Cut, lots_at
 from services.supply.claims import TOPIC_OF
+from services.supply.correction import Effective, Original
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
 from services.supply.lot import LotState, gtin_text, stock
 from services.supply.places import NAME_OF
+from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
-from shared.events.reader import event_key
+from shared.events.reader import (
+    TransferAmended,
+    TransferEnded,
+    TransferReached,
+    TransferReported,
+    TransferSigned,
+    event_key,
+)
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -51,14 +61,16 @@ SELECT topic_id, partition, kafka_offset, j.recorded_at, j.headers
 FROM event_ids e JOIN journal j USING (topic_id, partition, kafka_offset) {CUT}
 WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
 """
-_CONFLICTS = f"""
-SELECT count(*) FROM journal {CUT} WHERE {BEFORE} AND verdict = {int(Verdict.CONFLICT)}
-AND event_key = $4
+# Conflicting and unreadable records that claim to be the event.
+_ODD = f"""
+SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4 ORDER BY recorded_at LIMIT {MAX_ODD_RECORDS}
 """
 _UNREADABLE = f"""
 SELECT topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
 WHERE {BEFORE} AND verdict = {int(Verdict.UNREADABLE)} AND event_key = $4 ORDER BY recorded_at LIMIT 1
 """
+OF_AGREEMENTS: Final = (TransferSigned, TransferAmended, TransferEnded, TransferReached, TransferReported)
 Place = tuple[datetime, int, int, int, int]
 
 
@@ -140,7 +152,9 @@ def _transfer(row: Any, event: Said) -> dict[str, Any]:
     }
 
 
-async def event_answer(connection: Connection, cut: Cut, source: str, id_: str) -> dict[str, Any] | None:
+async def event_answer(
+    connection: Connection, cut: Cut, source: str, id_: str, registry: Registry
+) -> dict[str, Any] | None:
     """The body of GET /events/{source}/{id}; None if no record claims to be this event."""
     key = event_key(source, id_)
     readable = await connection.fetchrow(_RECORD, *cut.columns, key)
@@ -150,35 +164,32 @@ async def event_answer(connection: Connection, cut: Cut, source: str, id_: str) 
     topic_id, partition, offset, recorded_at, headers = record
     event = said(headers)
     rows = await connection.fetch(_OF_EVENT, *cut.columns, topic_id, partition, offset, key)
-    state, corrected_by, anomalies = await _standing(connection, cut, key)
-    if readable is None:
-        state, anomalies = "unreadable", [{"kind": "unreadable"}]
-    if await connection.fetchval(_CONFLICTS, *cut.columns, key):
-        anomalies.append({"kind": "id_conflict"})
+    state, corrected_by, doubt = await _standing(connection, cut, key, registry)
+    odd = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns, key)]
+    anomalies = of_records(odd if doubt is None else [*odd, doubt])
     return {
         "source": event.source,
         "id": event.id,
         "type": event.type,
         "time": event.time,
-        "state": state,
+        "state": "unreadable" if readable is None else state,
         "topic": TOPIC_OF[topic_id],
         "partition": partition,
         "offset": offset,
         "recorded_at": recorded_at.isoformat(),
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
-        "anomalies": anomalies,
+        "anomalies": [anomaly.as_json() for anomaly in anomalies],
     }
 
 
-_KINDS: Final = {"waiting": "correction_without_original", "conflict": "correction_conflict"}
 _BEFORE = f"SELECT event_key FROM event_ids {CUT} WHERE {BEFORE} AND event_key = ANY($4::bytea[])"
 
 
 async def _standing(
-    connection: Connection, cut: Cut, key: bytes
-) -> tuple[str, list[dict[str, str]], list[dict[str, str]]]:
-    """What the event counts as, the corrections of it, and the anomalies that it is part of."""
+    connection: Connection, cut: Cut, key: bytes, registry: Registry
+) -> tuple[str, list[dict[str, str]], OddRecord | None]:
+    """What the event counts as, the corrections of it, and what is odd about it where it is itself a correction."""
     around = await family(connection, climb_from={key}, keys={key})
     wanted = around.keys() | {correction.target for correction in around.values()} | {key}
     before = {row[0] for row in await connection.fetch(_BEFORE, *cut.columns, list(wanted))}
@@ -186,12 +197,19 @@ async def _standing(
     roots = ({correction.target for correction in corrections} | {key}) - around.keys()
     known = Known({}, await originals(connection, roots & before), corrections)
     by = [{"source": item.source, "id": item.id} for item in sorted(known.by_target.get(key, ()), key=lambda c: c.rank)]
-    if key in known.corrections:
-        state = known.state_of(known.corrections[key])
-        return state, by, [{"kind": _KINDS[state]}] if state in _KINDS else []
-    original = known.originals.get(key)
-    counts = None if original is None else known.counts_as(original)
-    return "no_effect" if counts is not None and counts.data is None else "recorded", by, []
+    correction, original = known.corrections.get(key), known.originals.get(key)
+    if correction is not None:
+        state = known.state_of(correction)
+        return state, by, odd_correction(correction, state)
+    nothing = original is not None and _counts_as_nothing(original, known.counts_as(original), registry)
+    return "no_effect" if nothing else "recorded", by, None
+
+
+def _counts_as_nothing(original: Original, counts: Effective, registry: Registry) -> bool:
+    """Undone by a correction, or said of a transfer agreement by somebody who is no party to it."""
+    if not isinstance(counts.data, OF_AGREEMENTS):
+        return counts.data is None
+    return registry.is_stranger(original.source, counts.data.agreement)
 
 
 _BALANCE_KEYS = """
