@@ -43,9 +43,10 @@ SERVER: Final = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
-    "shared_buffers": "128MB",  # the rest is the system's cache; every session maps these pages
+    "shared_buffers": "512MB",  # taken page by page as data comes: a small ledger never touches most of it
     "max_connections": "80",
-    "max_wal_size": "1GB",
+    "max_wal_size": "4GB",  # the first change of a page after a checkpoint logs all of it: few checkpoints
+    "checkpoint_timeout": "15min",
     "fsync": "on",
     "jit": "off",
     "timezone": "UTC",
