@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -437,6 +438,33 @@ async def test_checkpoints_stand_outside_each_once_and_in_order_however_often_su
 
 async def _beyond(ledger: Ledger, n: int) -> bool:
     return await _newest(ledger) >= n
+
+
+async def test_checkpoints_stay_one_chain_when_another_instance_takes_over_from_a_paused_one(
+    own: Stack, ledger: Ledger, maker: Sender, http: aiohttp.ClientSession
+) -> None:
+    (product,) = fresh_gtins(1)
+    releases = _releases(maker, product, 200)
+    other = own.spawn_service("supply")
+    second = Ledger(http, own.credentials, f"http://127.0.0.1:{own.ports.of('supply') + 1}")
+    try:
+        await maker.send(*releases[:100])
+        await ledger.holds(maker)
+        await asyncio.to_thread(own.kill_child, "supply", signal.SIGSTOP)
+        paused = await _newest(second)
+        await maker.send(*releases[100:150])
+        await second.holds(maker)
+        await _published(own, paused + 1)
+        await asyncio.to_thread(own.kill_child, "supply", signal.SIGCONT)
+        await maker.send(*releases[150:])
+        await second.holds(maker)
+        await _published(own, await _newest(second) - 60)
+    finally:
+        await asyncio.to_thread(own.kill_child, "supply", signal.SIGCONT)
+        await asyncio.to_thread(own.end_service, other)
+    assert_unbroken(list({item.n: item for item in await _on_topic(own)}.values()))
+    await maker.send(*_releases(maker, product, 201)[200:])
+    await ledger.holds(maker)
 
 
 async def test_while_kafka_is_away_checkpoints_go_on_and_stand_outside_later(
