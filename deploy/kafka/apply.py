@@ -35,7 +35,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from deploy.kafka.client import REQUEST_TIMEOUT_SECONDS, AdminLogin, wait_until_answering
+from deploy.kafka.client import REQUEST_TIMEOUT_SECONDS, AdminLogin, why_silent
 from deploy.kafka.plan import (
     ACLS_FILE,
     TOPICS_FILE,
@@ -83,8 +83,11 @@ def apply(
     apply_users(admin, users)
     for name, password in users.items():
         # Brokers learn of a password some moments after it has been set.
-        if not wait_until_answering(replace(login, username=name, password=password), VISIBLE_TIMEOUT_SECONDS):
-            raise PlanError(f"{name} cannot log in {VISIBLE_TIMEOUT_SECONDS:.0f} s after its password was set")
+        reason = why_silent(replace(login, username=name, password=password), VISIBLE_TIMEOUT_SECONDS)
+        if reason is not None:
+            raise PlanError(
+                f"{name} cannot log in {VISIBLE_TIMEOUT_SECONDS:.0f} s after its password was set: {reason}"
+            )
 
 
 def apply_topics(admin: AdminClient, wanted: Iterable[Topic]) -> None:

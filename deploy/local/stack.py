@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaException
 
 from deploy.kafka.apply import apply
-from deploy.kafka.client import wait_until_answering
+from deploy.kafka.client import why_silent
 from deploy.kafka.plan import PlanError
 from deploy.local import anchor, http, records, specs
 from deploy.local.access import Access, credentials, set_up_access
@@ -204,8 +204,7 @@ class Stack:
         with self._steps.step("Apache Kafka 4.3") as detail:
             self.children.start_child(self.kafka.prepare(detail, self._cancelled.is_set))
             detail("starting")
-            if not wait_until_answering(self.kafka.admin_login, KAFKA_READY_TIMEOUT_SECONDS, self._gives_up("kafka")):
-                raise self._not_ready("kafka")
+            self._wait_for_kafka(KAFKA_READY_TIMEOUT_SECONDS)
         with self._steps.step("topics, users and rights"):
             users = self._passwords_of("kafka", *SERVICES, INGEST_ADMIN)
             try:
@@ -267,13 +266,13 @@ class Stack:
 
         return of_no_use
 
-    def _not_ready(self, name: str) -> Exception:
+    def _not_ready(self, name: str, more: str = "") -> Exception:
         if self._cancelled.is_set():
             return Cancelled()
         log = self.run_dir.logs / f"{name}.log"
         last = next((line for line in reversed(_tail(log)) if line.strip()), "it said nothing")
         what = "ends again and again" if self.children.deaths(name) else "does not become ready"
-        return CannotStart(f"{name} {what}: {last[:300]} (all of it: {log})")
+        return CannotStart(f"{name} {what}{more}: {last[:300]} (all of it: {log})")
 
     def _died(self, name: str, code: int) -> None:
         if not self._closing.is_set():
@@ -296,11 +295,17 @@ class Stack:
         if name == "postgres":
             ready = self.postgres.wait_until_answering(timeout_seconds, gives_up)
         elif name == "kafka":
-            ready = wait_until_answering(self.kafka.admin_login, timeout_seconds, gives_up)
+            self._wait_for_kafka(timeout_seconds)
+            return
         else:
             ready = http.wait_for_200(self._health(name), timeout_seconds, gives_up)
         if not ready:
             raise self._not_ready(name)
+
+    def _wait_for_kafka(self, timeout_seconds: float) -> None:
+        reason = why_silent(self.kafka.admin_login, timeout_seconds, self._gives_up("kafka"))
+        if reason is not None:
+            raise self._not_ready("kafka", f" (a client is told: {reason})")
 
     def _health(self, name: str) -> str:
         port = self._extra_ports.get(name) or self.ports.of(name)
