@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,8 +40,9 @@ class World:
         return {name: await self.one.fetchval(f"SELECT count(*) FROM {name}") for name in names}
 
 
-@pytest.fixture
-async def world(stack: Stack) -> AsyncIterator[World]:
+@asynccontextmanager
+async def fresh_ledger(stack: Stack) -> AsyncIterator[SupplySettings]:
+    """An empty ledger on a database of its own, which is dropped in the end."""
     name = f"supply_{uuid.uuid4().hex[:12]}"
     server = await asyncpg.connect(stack.postgres.url(SUPERUSER, "postgres"))
     await server.execute(f'CREATE DATABASE "{name}" OWNER supply')
@@ -52,17 +54,26 @@ async def world(stack: Stack) -> AsyncIterator[World]:
     await owner.execute("CREATE SCHEMA supply")
     await owner.close()
     await migrate(settings)
+    try:
+        yield settings
+    finally:
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await server.close()
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
     options: dict[str, Any] = {
         "size": 3,
         "command_timeout_seconds": 10,
         "idle_in_transaction_timeout_ms": PAUSE_BOUND_MS,
     }
-    try:
-        async with await pool(settings, **options) as one, await pool(settings, **options) as other:
-            yield World(settings, one, other)
-    finally:
-        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await server.close()
+    async with (
+        fresh_ledger(stack) as settings,
+        await pool(settings, **options) as one,
+        await pool(settings, **options) as other,
+    ):
+        yield World(settings, one, other)
 
 
 async def claimed(connections: asyncpg.Pool, holder: str) -> Claim:

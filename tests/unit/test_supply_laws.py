@@ -19,7 +19,7 @@ from tests.reference import CORRECTED, JSON, Book, Key
 from tests.supply_given import Message
 from tests.unit.supply_ledger import DictLedger, assert_like_the_book, decoded_batch
 
-STEPS_IN_CI = 1_800
+STEPS_IN_CI = 1_850
 
 
 class OnDicts(Telling):
