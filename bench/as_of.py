@@ -10,7 +10,7 @@ import asyncio
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from random import Random
@@ -28,6 +28,7 @@ from services.supply.fold import MOVEMENTS_TOPIC_ID, REGISTRY_TOPIC_ID
 from tests.reference import Book
 
 QUESTIONS: Final = 1_000
+RECORDS_A_QUESTION: Final = 100  # fewer questions of a smaller ledger
 INDICATORS: Final = 5
 MOST_LOTS: Final = 1_000
 WINDOW_DAYS: Final = 365
@@ -63,9 +64,10 @@ class Question:
         self.answer: dict[str, Any] = {}
 
 
-def as_of(ground: Ground, name: str, records: int, products: int) -> dict[str, Any]:
+def as_of(ground: Ground, name: str, records: int, products: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """The service `name` holds `records` movements. Raises Wrong."""
-    questions, national, cuts = asyncio.run(_asked(ground, name, records, products))
+    questions, national, cuts = asyncio.run(_asked(ground, name, records, products, tell))
+    tell("checking the answers")
     by_product: dict[str, list[Recorded]] = defaultdict(list)
     for found in movements(ground.kafka, PARTITIONS, frozenset(question.gtin for question in questions)):
         by_product[found.key].append(found)
@@ -98,28 +100,28 @@ def _figures(questions: Sequence[Question], national: Sequence[Question], record
 
 
 async def _asked(
-    ground: Ground, name: str, records: int, products: int
+    ground: Ground, name: str, records: int, products: int, tell: Callable[[str], None]
 ) -> tuple[list[Question], list[Question], dict[int, Checkpoint]]:
     checkpoints = await _checkpoints(ground, records)
     first, last = checkpoints[0].at, checkpoints[-1].at
     registered = next(
         one.at for one in checkpoints if one.held(REGISTRY_TOPIC_ID) == checkpoints[-1].held(REGISTRY_TOPIC_ID)
     )
-    drawn = Random(SEED)
-    known = gtins(products)
+    drawn, known = Random(SEED), gtins(products)
+    days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS + 200)]
     questions = [
-        Question(
-            drawn.choice(known), FIRST_DAY + timedelta(days=drawn.randrange(DAYS + 200)), _between(first, last, drawn)
-        )
-        for _ in range(min(QUESTIONS, records // 100))
+        Question(drawn.choice(known), drawn.choice(days), _between(first, last, drawn))
+        for _ in range(min(QUESTIONS, records // RECORDS_A_QUESTION))
     ]
     national = [Question("", INDICATOR_DAY, _between(registered, last, drawn)) for _ in range(INDICATORS)]
     timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_SECONDS)
     headers = {"Authorization": f"Bearer {ground.viewer}"}
     async with aiohttp.ClientSession(ground.url(name), timeout=timeout, headers=headers, trust_env=False) as http:
-        for question in questions:
+        for number, question in enumerate(questions, 1):
+            tell(f"question {number:,} of {len(questions):,}")
             await _ask(http, question, "/balances", gtin=question.gtin, limit=MOST_LOTS)
         for question in national:
+            tell("the national indicator")
             await _ask(http, question, "/indicators", name="domestic_share_volume", scope="all")
     return questions, national, {checkpoint.n: checkpoint for checkpoint in checkpoints}
 

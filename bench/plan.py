@@ -143,8 +143,9 @@ class Bench:
         try:
             measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self.expected, told))
             if ask:
-                with self._steps.step("asking about the past"):
-                    self.results[AS_OF] = as_of(self.ground, name, self.expected.records, self.market.products)
+                with self._steps.step("asking about the past") as detail:
+                    holds = (self.expected.records, self.market.products)
+                    self.results[AS_OF] = as_of(self.ground, name, *holds, detail)
             self._peaks.append(peak_memory_mb(self.ground, name))
         finally:
             self.ground.end(name)
