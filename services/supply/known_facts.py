@@ -1,7 +1,8 @@
 """Keeps registry facts and marks in memory, as they were recorded, and finds the registry known at a checkpoint.
 
 Facts are insert-only and checkpoints only ever move on, so what a checkpoint knows is a prefix of every partition's
-facts: two checkpoints with as many facts, and as many corrections that can touch one, know the same registry.
+facts: two checkpoints with as many facts, and as many corrections that can touch one (and records that such corrections
+waited for), know the same registry.
 """
 
 from __future__ import annotations
@@ -31,12 +32,17 @@ _FACTS = f"""
 SELECT topic_id, partition, kafka_offset, event_key, type, data::text, time, source, id
 FROM facts {_BEYOND} ORDER BY topic_id, partition, kafka_offset
 """
-# Corrections of facts, corrections into facts, and corrections of corrections, which may be either.
+# Corrections of facts, corrections into facts, and corrections of corrections, which may be either; corrections, and
+# originals, for which those above them were waiting.
 _TOUCHING = f"""
 SELECT topic_id, partition, kafka_offset FROM corrections {_BEYOND}
 AND (data->'corrects'->>'type' = ANY($4::text[]) OR data->'replacement'->>'type' = ANY($4::text[])
     OR data->'replacement'->>'type' = 'supply.event.corrected.v1'
-    OR target IN (SELECT event_key FROM corrections))
+    OR target IN (SELECT event_key FROM corrections) OR event_key IN (SELECT target FROM corrections))
+UNION SELECT topic_id, partition, kafka_offset FROM journal {_BEYOND} AND cause IS NOT NULL AND EXISTS (
+    SELECT FROM journal said WHERE said.seq = 0 AND said.cause IS NULL AND said.debit IS NOT NULL
+    AND (said.topic_id, said.partition, said.kafka_offset) = (journal.topic_id, journal.partition, journal.kafka_offset)
+)
 ORDER BY topic_id, partition, kafka_offset
 """
 
