@@ -15,7 +15,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test bench bench-long lint format lock clean
+.PHONY: help install run demo test test-long bench bench-long lint format lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -56,6 +56,10 @@ bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the ta
 
 bench-long: $(INSTALLED) ## The same with 20,000,000 movements already there
 	@HISTORY=20000000 exec $(BIN)/python -m bench.cli
+
+test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps; LAWS_SEED=<seed> repeats a run
+	@LAWS_STEPS_PURE=$${LAWS_STEPS_PURE:-190000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/unit/test_supply_laws.py
+	@LAWS_STEPS_POSTGRESQL=$${LAWS_STEPS_POSTGRESQL:-10000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_supply_laws.py --services=
 
 lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
 	@$(BIN)/ruff check $(SOURCES)
