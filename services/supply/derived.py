@@ -6,6 +6,7 @@ from the raw bytes of its records (`said_again`). Both ways are apart from how t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -104,7 +105,11 @@ def said_again(place: Row, record_key: bytes | None, headers: bytes, value: byte
 
     Raises reader.Unreadable for bytes that cannot be those of a recorded event.
     """
-    event = reader.read(unpack_headers(headers), value)
+    try:
+        named = unpack_headers(headers)
+    except struct.error:
+        raise reader.Unreadable("the headers are cut off") from None
+    event = reader.read(named, value)
     key = reader.event_key(event.source, event.id)
     identity = (key, reader.content_hash(event), *place)
     if type(event.data) in POSTINGS:

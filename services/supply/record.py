@@ -12,7 +12,8 @@ from shared.events import reader
 
 _U32 = struct.Struct(">I")
 _HEAD = struct.Struct(">IQq")  # partition, offset, timestamp in milliseconds
-_NULL = _U32.pack(0xFFFFFFFF)
+_NULL_LENGTH = 0xFFFFFFFF
+_NULL = _U32.pack(_NULL_LENGTH)
 CHAIN_START = bytes(32)
 
 Header = tuple[str, bytes | None]
@@ -43,6 +44,7 @@ class Consumed(msgspec.Struct, gc=False):
 # Lengths and header names recur in every record: their packed forms are made once.
 _LENGTHS = [_U32.pack(length) for length in range(4096)]
 _NAMES: dict[str, bytes] = {}
+_TEXTS: dict[bytes, str] = {}
 MAX_REMEMBERED_NAMES = 256
 
 
@@ -89,21 +91,24 @@ def _in_order(header: Header) -> tuple[str, bool, bytes]:
 
 def unpack_headers(packed: bytes) -> list[tuple[str, bytes]]:
     """The headers inside what pack_headers made; a null value reads as empty."""
-    (count,) = _U32.unpack_from(packed)
-    at, found = 4, []
-    for _ in range(count):
-        name, at = _take(packed, at)
-        value, at = _take(packed, at)
-        found.append((name.decode("utf-8", "surrogateescape"), value))
+    length_at = _U32.unpack_from
+    found, at = [], 4
+    for _ in range(length_at(packed)[0]):
+        end = at + 4 + length_at(packed, at)[0]
+        name = packed[at + 4 : end]
+        length = length_at(packed, end)[0]
+        at = end + 4
+        end = at if length == _NULL_LENGTH else at + length
+        found.append((_TEXTS.get(name) or _text(name), packed[at:end]))
+        at = end
     return found
 
 
-def _take(packed: bytes, at: int) -> tuple[bytes, int]:
-    (length,) = _U32.unpack_from(packed, at)
-    at += 4
-    if length == 0xFFFFFFFF:
-        return b"", at
-    return packed[at : at + length], at + length
+def _text(name: bytes) -> str:
+    text = name.decode("utf-8", "surrogateescape")
+    if len(_TEXTS) < MAX_REMEMBERED_NAMES:
+        _TEXTS[name] = text
+    return text
 
 
 def named_in(headers: Sequence[Header]) -> tuple[str, str] | None:

@@ -143,13 +143,17 @@ async def test_every_difference_is_told_with_both_values_and_only_so_many_are_sh
     assert (by_table["flows"].differences[0].kept, by_table["flows"].differences[0].rebuilt) == ({"packs": 5}, None)
 
 
-async def test_from_a_journal_that_is_damaged_nothing_is_replaced(world: World) -> None:
+@pytest.mark.parametrize(
+    ("damage", "column"),
+    [("value = '{}'", "value"), ("headers = '\\x00000003ff'", "value"), ("event_key = '\\x00'", "event_key")],
+)
+async def test_from_a_journal_that_is_damaged_nothing_is_replaced(world: World, damage: str, column: str) -> None:
     await filled(world, 40)
     await world.one.execute("UPDATE lots SET available = 0")
-    await world.one.execute("UPDATE journal SET value = '{}' WHERE verdict = 0 AND kafka_offset = 0")
+    await world.one.execute(f"UPDATE journal SET {damage} WHERE verdict = 0 AND kafka_offset = 0")
     before = await tables_of(world)
     code, told = await command(world)
-    assert (code, "journal supply.movements.v1 0 0 value: kept recorded" in told) == (1, True), told
+    assert (code, f"journal supply.movements.v1 0 0 {column}: kept " in told) == (1, True), told
     assert await tables_of(world) == before
 
 
