@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from services.supply.correction import Correction, Family, Original
+from services.supply.derived import FORWARD, SIGN
 from services.supply.fold import MOVEMENTS_TOPIC_ID
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import LotState, MarketLot
@@ -87,8 +88,8 @@ min(effective_on) FILTER (WHERE debit <= 2), min(expires_on) FILTER (WHERE debit
 min(effective_on) FILTER (WHERE debit IN (2, 3) AND credit = 4 AND NOT reversal),
 bool_or(reversal AND (credit <= 2 OR (credit = 3 AND debit = 4)))
 """
-_REACHED = """
-coalesce(sum(CASE WHEN reversal THEN -packs ELSE packs END) FILTER (WHERE effective_on <= $2 AND
+_REACHED = f"""
+coalesce(sum(packs * {SIGN}) FILTER (WHERE effective_on <= $2 AND
     CASE WHEN reversal THEN debit = 4 AND credit IN (2, 3) ELSE credit = 4 AND debit IN (2, 3) END), 0)::bigint
 """
 _LOTS_AT = f"""
@@ -107,8 +108,7 @@ SELECT gtin, lot,
 FROM (
     SELECT gtin, lot, leaves AS debit, reaches AS credit, effective_on, expires_on, sum(sign) AS times
     FROM (
-        SELECT gtin, lot, effective_on, expires_on, packs, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
-            CASE WHEN reversal THEN debit ELSE credit END AS reaches, CASE WHEN reversal THEN -1 ELSE 1 END AS sign
+        SELECT gtin, lot, effective_on, expires_on, packs, {FORWARD}, {SIGN} AS sign
         FROM journal WHERE {ENTRIES_AT} AND {_OF_KEYS.replace("$3", "$2").replace("$4", "$3")}
     ) forward
     WHERE leaves <= 2 OR (leaves = 3 AND reaches = 4)

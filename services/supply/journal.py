@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from services.supply import known_events
+from services.supply.derived import FORWARD, SIGN
 from services.supply.fold import Journalled, Verdict, correction_in, settle, topic_key
 from services.supply.places import NAMES, PLACES
 from services.supply.posting import POSTINGS, introduces, supplies
@@ -71,9 +72,7 @@ WHEN NOT MATCHED THEN INSERT ({", ".join(_LOT_COLUMNS)})
 """
 _FLOWS = f"""
 MERGE INTO flows AS held USING (
-    SELECT gtin, lot, effective_on, CASE WHEN reversal THEN credit ELSE debit END AS leaves,
-        CASE WHEN reversal THEN debit ELSE credit END AS reaches,
-        sum(CASE WHEN reversal THEN -packs ELSE packs END) AS packs
+    SELECT gtin, lot, effective_on, {FORWARD}, sum(packs * {SIGN}) AS packs
     {_NEW} GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
 ) AS added ON held.gtin = added.gtin AND held.lot = added.lot AND held.effective_on = added.effective_on
     AND held.debit = added.leaves AND held.credit = added.reaches
