@@ -230,20 +230,22 @@ async def balances(
     origin: str | None = None,
     products: Sequence[int] | None = None,
 ) -> tuple[list[LotState], tuple[int, str] | None]:
-    """One page of lots in order, as known at `cut` and in effect on `on`, and where the next page begins."""
+    """One page of lots in order, as known at `cut` and in effect on `on`, and where the next page begins.
+
+    Where a page ends, and whether another follows, is told by the lots known at the cut alone.
+    """
     found: list[LotState] = []
-    while True:
-        keys = await connection.fetch(_BALANCE_KEYS, *after, gtin, lot, products, limit + 1)
-        page = [(row[0], row[1]) for row in keys[:limit]]
-        states = await lots_at(connection, cut, on, page) if page else []
+    while len(found) <= limit:
+        rows = await connection.fetch(_BALANCE_KEYS, *after, gtin, lot, products, limit + 1)
+        keys = [(row[0], row[1]) for row in rows]
+        states = await lots_at(connection, cut, on, keys) if keys else []
         found += [state for state in states if origin is None or state.origin == origin]
         if len(keys) <= limit:
-            return found, None
-        after = page[-1]
-        if len(found) >= limit:
-            # A page may hold up to twice the limit's rows when a filter thinned the ones before: cut it.
-            kept = found[:limit]
-            return kept, (kept[-1].gtin, kept[-1].lot)
+            break
+        after = keys[-1]
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], (found[limit - 1].gtin, found[limit - 1].lot)
 
 
 def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any]:
