@@ -16,9 +16,13 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 HISTORY_MIN_RECORDS: Final = 50
 
 _TAIL = """
-SELECT count(*), count(*) FILTER (WHERE said_at < $5) FROM journal
-JOIN unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[]) AS tail (topic_id, partition, since, until)
-USING (topic_id, partition) WHERE kafka_offset >= tail.since AND kafka_offset < tail.until AND seq = 0
+SELECT coalesce(sum(counted.records), 0)::bigint, coalesce(sum(counted.long_ago), 0)::bigint
+FROM unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[]) AS tail (topic_id, partition, since, until)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS records, count(*) FILTER (WHERE said_at < $5) AS long_ago FROM journal
+    WHERE journal.topic_id = tail.topic_id AND journal.partition = tail.partition
+    AND kafka_offset >= tail.since AND kafka_offset < tail.until AND seq = 0
+) counted
 """
 
 

@@ -251,6 +251,8 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._hinted_at = time.monotonic()
         mine = {place: offset for place, offset in self._hints.items() if place in consumer.assignment()}
         self._hints = {}
+        if not mine:
+            return
         try:
             await consumer.commit(mine)
         except KafkaError as error:
