@@ -81,6 +81,7 @@ class Evaluation:
         self._catching_up = CatchingUp(settings)
         self._relay = Relay(settings)
         self._outside = Outside(settings)
+        self._telling: asyncio.Task[None] | None = None
         self._lag_records = 0
 
     async def run(self) -> None:
@@ -97,6 +98,9 @@ class Evaluation:
 
     async def stop(self) -> None:
         """Hands the lease on."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling], timeout=self._settings.shutdown_timeout_seconds / 4)
         await self._relay.stop()
         await self._outside.stop()
         if self._lease.epoch:
@@ -109,6 +113,19 @@ class Evaluation:
                 return
             if await self._outside.agrees(connection, self._lease):
                 await self._checkpoint(connection)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Publishes beside the next turns: a Kafka that does not answer holds no checkpoint up. One at a time; what it
+        fails with is raised by the turn after."""
+        if self._telling is not None and not self._telling.done():
+            return
+        before, self._telling = self._telling, asyncio.create_task(self._publish(), name="publish")
+        if before is not None:
+            before.result()
+
+    async def _publish(self) -> None:
+        async with self._pool.acquire() as connection:
             await self._relay.run(connection)
             await self._outside.publish(connection)
 

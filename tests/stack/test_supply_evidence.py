@@ -470,7 +470,9 @@ async def test_checkpoints_stay_one_chain_when_another_instance_takes_over_from_
 async def test_while_kafka_is_away_checkpoints_go_on_and_stand_outside_later(
     own: Stack, ledger: Ledger, maker: Sender
 ) -> None:
-    (product,) = fresh_gtins(1)
+    product, other = fresh_gtins(2)
+    await maker.send(*_releases(maker, other, 50))  # so that something is being published when Kafka goes
+    await ledger.holds(maker)
     await asyncio.to_thread(own.kill_child, "kafka", stays_down=True)
     try:
         newest = await _newest(ledger)
