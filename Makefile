@@ -49,7 +49,7 @@ demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every a
 
 test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
 	@$(BIN)/python -m pytest tests/unit
-	@$(BIN)/python -m pytest tests/stack
+	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
 	@exec $(BIN)/python -m bench.cli

@@ -11,9 +11,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-import pytest
 
 from deploy.local.stack import Stack
+from tests.long_run import Say
 from tests.reference import JSON
 from tests.stack.supply_flood import flood
 from tests.stack.supply_given import Ledger, Sender, fresh_gtins
@@ -23,8 +23,8 @@ from tests.supply_given import event
 QUESTIONS: Final = 1_000
 ASKERS: Final = 4
 PRODUCTS: Final = 6
-ROUNDS: Final = 20
-EVENTS_A_ROUND: Final = 40
+ROUNDS: Final = 10
+EVENTS_A_ROUND: Final = 80
 KINDS: Final = (
     "batch.produced batch.released batch.rejected export.shipped stock.returned batch.destroyed stock.adjusted"
 ).split()
@@ -76,7 +76,15 @@ class Asking:
         return status, body
 
     async def ask(self, count: int) -> None:
-        self.moments.append(await self.newest())
+        before = self.moments[-1:]
+
+        async def fresh() -> str | None:
+            newest = await self.newest()
+            return None if [newest] == before else newest
+
+        moment = await eventually(fresh)
+        assert moment is not None
+        self.moments.append(moment)
         questions = [self.question() for _ in range(count)]
         self.given += zip(questions, await self.all(questions), strict=True)
 
@@ -119,11 +127,10 @@ def facts(maker: Sender, source: str, products: Sequence[str], number: int, draw
 
 
 async def test_a_thousand_answers_taken_while_events_stream_in_are_the_same_at_the_end(
-    stack: Stack, http: aiohttp.ClientSession, credentials: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    stack: Stack, http: aiohttp.ClientSession, credentials: dict[str, Any], say: Say
 ) -> None:
     seed = int(os.environ.get("LAWS_SEED") or SystemRandom().randrange(2**32))
-    with capsys.disabled():
-        print(f"\n{QUESTIONS:,} answers asked again: LAWS_SEED={seed}", flush=True)
+    say(f"{QUESTIONS:,} answers asked again: LAWS_SEED={seed}")
     drawn, products = Random(seed), fresh_gtins(PRODUCTS)
     maker, regulator = (Sender(http, credentials, name) for name in ("manufacturer-1", "regulator-1"))
     asking = Asking(Ledger(http, credentials), products, maker.source, drawn)
@@ -149,7 +156,7 @@ async def test_a_thousand_answers_taken_while_events_stream_in_are_the_same_at_t
     ]
     assert not differing, f"{len(differing)} of {len(again)}, the first: {json.dumps(differing[0], indent=1)[:4000]}"
     assert len(again) == QUESTIONS and sum(status == 200 for status, _ in again) > QUESTIONS // 2
-    assert len({answer["checkpoint"] for status, answer in again if status == 200}) > ROUNDS // 5
+    assert len({answer["checkpoint"] for status, answer in again if status == 200}) >= ROUNDS // 2
 
 
 def _renamed(told: JSON, prefix: str) -> JSON:

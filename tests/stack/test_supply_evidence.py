@@ -37,6 +37,7 @@ from services.supply.ledger_file import ExportHead, read_export, write_export
 from services.supply.ledger_rows import ends, journal_rows
 from services.supply.signing import Signed, Signer, public_keys
 from shared import topics
+from tests.long_run import Say
 from tests.reference import JSON
 from tests.stack.places import free_port_base
 from tests.stack.supply_flood import flood
@@ -142,7 +143,7 @@ def _verified(export: Path, folder: Path) -> Report:
 
 
 async def test_two_hundred_single_tamperings_are_each_detected_offline_and_named(
-    world: World, signed_ledger: list[Signed], stack: Stack, tmp_path: Path
+    world: World, signed_ledger: list[Signed], stack: Stack, tmp_path: Path, say: Say
 ) -> None:
     name = world.settings.database_url.get_secret_value().rpartition("/")[2]
     connection = await asyncpg.connect(
@@ -162,9 +163,8 @@ async def test_two_hundred_single_tamperings_are_each_detected_offline_and_named
             told[await _tampered(connection, partial(tamper, connection, rows, drawn), export, tmp_path)] += 1
     finally:
         await connection.close()
-    print(f"\n{sum(told.values())} tamperings detected and named in a journal of {clean.records} records:")
-    for kind, times in sorted(told.items()):
-        print(f"  {times:3} {kind}")
+    kinds = ", ".join(f"{times} {kind}" for kind, times in sorted(told.items()))
+    say(f"{sum(told.values())} tamperings detected and named in a journal of {clean.records} records: {kinds}")
     assert sum(told.values()) == 200
 
 
@@ -328,7 +328,7 @@ async def _restore(own: Stack, dump: Path) -> None:
 
 
 async def test_an_older_dump_and_kafka_give_the_same_chain_the_same_checkpoints_and_the_same_answers(
-    own: Stack, ledger: Ledger, maker: Sender, saved: Path, tmp_path: Path
+    own: Stack, ledger: Ledger, maker: Sender, saved: Path, tmp_path: Path, say: Say
 ) -> None:
     products = fresh_gtins(2)
     dump = tmp_path / "older.dump"
@@ -365,7 +365,7 @@ async def test_an_older_dump_and_kafka_give_the_same_chain_the_same_checkpoints_
     await _export(own, export)
     verified = await asyncio.to_thread(_verify, own, export, saved)
     assert verified.exit_code == 0, verified.output
-    print(f"\n{verified.stdout.strip()}")
+    say(f"after restoring an older dump and replaying: {verified.stdout.strip()}")
 
 
 _CHAINS: Final = "SELECT topic_id, partition, kafka_offset + 1, chain FROM journal WHERE seq = 0"

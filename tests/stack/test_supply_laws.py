@@ -28,7 +28,7 @@ from services.supply.statements import event_answer
 from shared.database import AWAY
 from shared.events.reader import event_key
 from tests.laws import DAYS, INDEX, PLACES, Telling, cut
-from tests.long_run import run, steps_wanted
+from tests.long_run import Say, run, steps_wanted
 from tests.reference import CORRECTED, JSON, Book, Key, corrected
 from tests.stack.supply_mortal import Death, Ground, Mortal, ground
 from tests.supply_given import Message, gtin
@@ -298,13 +298,7 @@ def shown(registry: Registry) -> tuple[Any, ...]:
     return (*marks, counts, prices, registry.authorisations(LAST))
 
 
-def test_the_ledger_keeps_the_laws_through_crashes_at_any_statement(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{line}", flush=True)
-
+def test_the_ledger_keeps_the_laws_through_crashes_at_any_statement(stack: Stack, say: Say) -> None:
     wanted = steps_wanted("POSTGRESQL", STEPS_IN_CI)
     with asyncio.Runner() as runner:
         opened = ground(stack)

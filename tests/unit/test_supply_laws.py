@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from services.supply.claims import TOPIC_IDS, Claim
 from services.supply.record import CHAIN_START
 from tests.laws import PLACES, Log, Telling, cut
-from tests.long_run import run, steps_wanted
+from tests.long_run import Say, run, steps_wanted
 from tests.reference import CORRECTED, JSON, Book, Key
 from tests.supply_given import Message
 from tests.unit.supply_ledger import DictLedger, assert_like_the_book, decoded_batch
@@ -101,10 +100,6 @@ def summary(ledger: DictLedger) -> tuple[Any, ...]:
     return (*about, ledger.conflicts())
 
 
-def test_the_pure_core_keeps_the_laws(capsys: pytest.CaptureFixture[str]) -> None:
-    def say(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{line}", flush=True)
-
+def test_the_pure_core_keeps_the_laws(say: Say) -> None:
     wanted = steps_wanted("PURE", STEPS_IN_CI)
     assert run(OnDicts, "pure core", wanted, examples_a_round=25, say=say) >= wanted
