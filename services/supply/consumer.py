@@ -60,7 +60,7 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._journal = Journal(pool)
         self._fatal = fatal
         self._claims: dict[Place, Claim] = {}
-        self._assigned: list[TopicPartition] = []
+        self._assigned: list[TopicPartition] | None = None  # None: Kafka has not said yet, or is saying it anew
         self._session = 0
         self._seeked_back: dict[Place, int] = {}
         self._claiming: asyncio.Task[None] | None = None
@@ -98,8 +98,8 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def ready(self) -> bool:
-        """Whether everything that Kafka assigned to this instance is claimed (also when it is nothing)."""
-        return self._consumer is not None and len(self._claims) == len(self._assigned)
+        """Whether Kafka has told this instance its partitions (it may be none) and all of them are claimed."""
+        return self._assigned is not None and len(self._claims) == len(self._assigned)
 
     @property
     def claimed(self) -> list[Place]:
@@ -136,7 +136,7 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self._drop_claims()
-        self._assigned = []
+        self._assigned = None
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._drop_claims()
@@ -154,19 +154,19 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _start_claiming(self, after_seconds: float) -> None:
         if self._assigned and self._consumer is not None:
             self._consumer.pause(*self._assigned)
-            self._claiming = asyncio.create_task(self._guarded(self._claim(self._session, after_seconds)))
+            self._claiming = asyncio.create_task(
+                self._guarded(self._claim(self._session, self._assigned, after_seconds))
+            )
 
-    async def _claim(self, session: int, after_seconds: float) -> None:
-        """Claims, seeks and resumes everything assigned, unless the assignment changes meanwhile."""
+    async def _claim(self, session: int, assigned: list[TopicPartition], after_seconds: float) -> None:
+        """Claims, seeks and resumes everything `assigned`, unless the assignment changes meanwhile."""
         await asyncio.sleep(after_seconds)
         delay = RETRY_FIRST_SECONDS
         while session == self._session and (consumer := self._consumer) is not None:
             try:
-                claims = await claim(
-                    self._pool, [(tp.topic, tp.partition) for tp in self._assigned], self._settings.instance
-                )
-                first = await consumer.beginning_offsets(self._assigned)
-                end = await consumer.end_offsets(self._assigned)
+                claims = await claim(self._pool, [(tp.topic, tp.partition) for tp in assigned], self._settings.instance)
+                first = await consumer.beginning_offsets(assigned)
+                end = await consumer.end_offsets(assigned)
             except (KafkaError, *AWAY) as error:
                 log.warning("cannot claim yet", error=str(error), retry_seconds=delay)
                 await asyncio.sleep(delay)
@@ -174,14 +174,14 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             check_range(claims, _by_place(first), _by_place(end))
             if session == self._session:
-                self._begin(consumer, claims)
+                self._begin(consumer, assigned, claims)
             return
 
-    def _begin(self, consumer: AIOKafkaConsumer, claims: dict[Place, Claim]) -> None:
-        for partition in self._assigned:
+    def _begin(self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition], claims: dict[Place, Claim]) -> None:
+        for partition in assigned:
             consumer.seek(partition, claims[(partition.topic, partition.partition)].next_offset)
         self._claims = claims
-        consumer.resume(*self._assigned)
+        consumer.resume(*assigned)
         self.moved_at = time.monotonic()
         metrics.CLAIMS.set(len(claims))
         log.info("claimed", partitions={f"{t}[{p}]": held.next_offset for (t, p), held in claims.items()})

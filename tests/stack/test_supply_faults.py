@@ -274,7 +274,7 @@ async def test_a_position_beyond_the_end_of_the_log_stops_supply_which_says_reco
         told_before = log.stat().st_size
         move = "UPDATE positions SET next_offset = next_offset + $1 WHERE (topic_id, partition) = (1, 0)"
         async with database(stack) as tables:
-            await tables.execute(move, 10**6)
+            assert await tables.execute(move, 10**6) == "UPDATE 1"
             stack.start_child("supply", wait=False)
             await eventually(lambda: stack.children.deaths("supply") > 0, timeout_seconds=30)
             await asyncio.to_thread(stack.stop_child, "supply")
