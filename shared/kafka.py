@@ -8,9 +8,14 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.helpers import create_ssl_context
 
+from shared import kafka_connection
 from shared.settings import ServiceSettings
 
+kafka_connection.install()
+
 REQUEST_TIMEOUT_MS: Final = 10_000
+# Above the session's timeout: that long may Kafka keep a consumer waiting that joins a group.
+CONSUMER_REQUEST_TIMEOUT_MS: Final = 15_000
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_INTERVAL_MS: Final = 2_000
 PRODUCER_BATCH_BYTES: Final = 256 * 1024
