@@ -12,28 +12,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 
 from services.supply import metrics
 from services.supply.api import add_routes
-from services.supply.claims import TOPIC_IDS, Place
 from services.supply.consumer import LedgerConsumer
 from services.supply.evaluation import Evaluation
 from services.supply.goals import load_goals
 from services.supply.known_facts import KnownFacts
+from services.supply.lag import Lag, Stall
 from services.supply.settings import SupplySettings
 from services.supply.signing import BadKey, Signer
 from shared.access import AccessCache
 from shared.database import AWAY, migrate, pool
-from shared.kafka import security
 from shared.settings import ROOT
 from shared.telemetry import logger
 from shared.web import create_app, stop_tasks
 
 WATCH_EVERY_SECONDS: Final = 5.0
-LAG_RETRY_SECONDS: Final = 1.0
 EXIT_FATAL: Final = 70
 
 log = logger(__name__)
@@ -117,25 +114,22 @@ class Supply:
 
     async def _watch(self, writer: asyncpg.Pool, lag: Lag) -> None:
         """Ends the process when broker and database answer, there is lag, and no position has moved for long."""
+        stall = Stall(self.settings.stall_after_seconds)
         while True:
             await asyncio.sleep(WATCH_EVERY_SECONDS)
             try:
                 await writer.fetchval("SELECT 1")
                 self.database_answers = True
-                behind = await lag.records()
+                metrics.LAG.set(await lag.records())
             except AWAY:
                 self.database_answers = False
                 continue
             except KafkaError:
                 continue
-            metrics.LAG.set(behind)
             assert self.consumer is not None
-            own = sum(lag.by_place.get(place, 0) for place in self.consumer.claimed)
-            quiet = time.monotonic() - self.consumer.moved_at
-            if own == 0:
-                self.consumer.moved_at = time.monotonic()
-            elif quiet > self.settings.stall_after_seconds:
-                self.fatal("stalled", RuntimeError(f"{own} records wait and nothing moved for {quiet:.0f} s"))
+            own = stall.records(lag, self.consumer.assigned, time.monotonic())
+            if own:
+                self.fatal("stalled", RuntimeError(f"{own} records wait and no position moves"))
 
 
 def load_signer(path: Path) -> Signer:
@@ -144,44 +138,6 @@ def load_signer(path: Path) -> Signer:
         return Signer.from_pem(path.read_bytes())
     except OSError as error:
         raise BadKey(f"{path}: {error.strerror}") from None
-
-
-class Lag:
-    """How many records of the trusted topics are not yet in the ledger, over all partitions and instances."""
-
-    def __init__(self, settings: SupplySettings, writer: asyncpg.Pool) -> None:
-        self._settings = settings
-        self._pool = writer
-        self._consumer: AIOKafkaConsumer | None = None
-        self.by_place: dict[Place, int] = {}
-
-    async def records(self) -> int:
-        """Raises KafkaError or a database error while one of them is away."""
-        if self._consumer is None:
-            self._consumer = await self._started_consumer()
-        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
-        rows = await self._pool.fetch("SELECT topic_id, partition, next_offset FROM positions")
-        done = {(row[0], row[1]): row[2] for row in rows}
-        self.by_place = {
-            (place.topic, place.partition): max(0, end - done.get((TOPIC_IDS[place.topic], place.partition), 0))
-            for place, end in ends.items()
-        }
-        return sum(self.by_place.values())
-
-    async def _started_consumer(self) -> AIOKafkaConsumer:
-        """Without a group it is assigned every partition; it only asks for their ends, so all are paused."""
-        fresh = AIOKafkaConsumer(*TOPIC_IDS, **security(self._settings), group_id=None, enable_auto_commit=False)
-        try:
-            await fresh.start()
-        except BaseException:
-            await fresh.stop()
-            raise
-        fresh.pause(*fresh.assignment())
-        return fresh
-
-    async def stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
 
 
 def create(settings: SupplySettings) -> tuple[FastAPI, Supply]:

@@ -24,6 +24,17 @@ RETURNING epoch, next_offset, chain
 """
 
 
+# Who holds the positions in a transaction while the database waits for the next it has to say: a client that is paused,
+# or whose machine is gone. Within a COPY the database's own timeout for idle transactions does not see it.
+_END_PAUSED = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND wait_event = 'ClientRead' AND xact_start < clock_timestamp() - $1 * interval '1 ms'
+AND pid IN (
+    SELECT pid FROM pg_locks WHERE relation = 'positions'::regclass AND mode = 'RowExclusiveLock' AND granted
+)
+"""
+
+
 class Claim(msgspec.Struct):
     """The right to write one partition, and where decoding stands in it: next offset and chain so far."""
 
@@ -39,10 +50,23 @@ class RecordsLost(Exception):
     """Kafka no longer has the records that the ledger needs next, or never had those it has already."""
 
 
-async def claim(pool: asyncpg.Pool, places: list[Place], holder: str) -> dict[Place, Claim]:
-    """Raises the epoch of each partition: from here on nobody else's transaction can move its position."""
+async def claim(pool: asyncpg.Pool, places: list[Place], holder: str, patience_ms: int) -> dict[Place, Claim]:
+    """Raises the epoch of each partition: from here on nobody else's transaction can move its position.
+
+    A former owner that holds a partition for `patience_ms` without saying anything has its session ended. Raises
+    LockNotAvailableError then, and for one that is at work: try again.
+    """
+    try:
+        return await _claimed(pool, places, holder, patience_ms)
+    except asyncpg.LockNotAvailableError:
+        await pool.execute(_END_PAUSED, patience_ms)
+        raise
+
+
+async def _claimed(pool: asyncpg.Pool, places: list[Place], holder: str, patience_ms: int) -> dict[Place, Claim]:
     claims = {}
     async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {patience_ms}")
         for topic, partition in sorted(places, key=lambda place: (TOPIC_IDS[place[0]], place[1])):
             topic_id = TOPIC_IDS[topic]
             row = await connection.fetchrow(_CLAIM, topic_id, partition, CHAIN_START, holder)

@@ -7,7 +7,6 @@ assignment everything is paused and claimed anew (epoch + 1); a consumer that lo
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from services.supply.journal import Journal, NotOwner
 from services.supply.settings import SupplySettings
 from shared import topics
 from shared.database import AWAY
-from shared.kafka import HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS
+from shared.kafka import CONSUMER_REQUEST_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS
 from shared.stream import faststream_security
 from shared.telemetry import logger
 
@@ -34,6 +33,7 @@ FETCH_MAX_BYTES: Final = 16 * 1024 * 1024
 PARTITION_FETCH_MAX_BYTES: Final = 4 * 1024 * 1024
 BATCH_TIMEOUT_MS: Final = 50
 HINT_EVERY_SECONDS: Final = 1.0
+HINT_TIMEOUT_SECONDS: Final = 5.0
 RETRY_FIRST_SECONDS: Final = 0.05
 RETRY_MAX_SECONDS: Final = 2.0
 # Longer than a heartbeat: a consumer that was paused learns from Kafka first that its partitions are gone.
@@ -59,6 +59,7 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pool = pool
         self._journal = Journal(pool)
         self._fatal = fatal
+        self._claimant = (settings.instance, settings.idle_in_transaction_timeout_ms)
         self._claims: dict[Place, Claim] = {}
         self._assigned: list[TopicPartition] | None = None  # None: Kafka has not said yet, or is saying it anew
         self._session = 0
@@ -66,11 +67,10 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._claiming: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._hints: dict[TopicPartition, int] = {}
-        self._hinted_at = 0.0
-        self.moved_at = time.monotonic()
         self.broker = KafkaBroker(
             settings.kafka_bootstrap,
             client_id=f"supply-{settings.instance}",
+            request_timeout_ms=CONSUMER_REQUEST_TIMEOUT_MS,
             security=faststream_security(settings),
             logger=None,
             allow_auto_create_topics=False,
@@ -102,16 +102,23 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._assigned is not None and len(self._claims) == len(self._assigned)
 
     @property
-    def claimed(self) -> list[Place]:
-        """The partitions that this instance may write."""
-        return list(self._claims)
+    def assigned(self) -> list[Place] | None:
+        """The partitions that Kafka has given to this instance; None while it has not said."""
+        return None if self._assigned is None else [(given.topic, given.partition) for given in self._assigned]
 
     @property
     def _consumer(self) -> AIOKafkaConsumer | None:
         return self._subscriber.consumer
 
     async def run(self) -> None:
-        """Connects, waiting for a Kafka that is away; from then on FastStream's loop calls `_consume`."""
+        """Connects; from then on FastStream's loop calls `_consume`, and here Kafka is told how far the ledger is."""
+        await self._connect()
+        while True:
+            await asyncio.sleep(HINT_EVERY_SECONDS)
+            await self._hint()
+
+    async def _connect(self) -> None:
+        """Waits for a Kafka that is away."""
         delay = RETRY_FIRST_SECONDS
         while True:
             try:
@@ -164,11 +171,11 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         delay = RETRY_FIRST_SECONDS
         while session == self._session and (consumer := self._consumer) is not None:
             try:
-                claims = await claim(self._pool, [(tp.topic, tp.partition) for tp in assigned], self._settings.instance)
+                claims = await claim(self._pool, [(tp.topic, tp.partition) for tp in assigned], *self._claimant)
                 first = await consumer.beginning_offsets(assigned)
                 end = await consumer.end_offsets(assigned)
-            except (KafkaError, *AWAY) as error:
-                log.warning("cannot claim yet", error=str(error), retry_seconds=delay)
+            except (KafkaError, *AWAY, *COLLISIONS) as error:
+                log.warning("cannot claim yet", error=str(error) or type(error).__name__, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_SECONDS)
                 continue
@@ -182,7 +189,6 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(partition, claims[(partition.topic, partition.partition)].next_offset)
         self._claims = claims
         consumer.resume(*assigned)
-        self.moved_at = time.monotonic()
         metrics.CLAIMS.set(len(claims))
         log.info("claimed", partitions={f"{t}[{p}]": held.next_offset for (t, p), held in claims.items()})
 
@@ -229,8 +235,8 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             for verdict, count in written.verdicts.items():
                 metrics.RECORDS.labels(verdict.name.lower()).inc(count)
             metrics.ENTRIES.inc(written.entries)
-            self.moved_at = time.monotonic()
-            await self._hint(batch)
+            for step, (topic, partition) in zip(batch.advances, _places(batch), strict=True):
+                self._hints[TopicPartition(topic, partition)] = step.next_offset
             return
 
     def _lost(self, batch: Batch, error: NotOwner) -> None:
@@ -241,22 +247,17 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._drop_claims()
             self._start_claiming(RECLAIM_AFTER_SECONDS)
 
-    async def _hint(self, batch: Batch) -> None:
-        """Tells Kafka how far the ledger is, for those who watch the group's lag."""
-        for step, (topic, partition) in zip(batch.advances, _places(batch), strict=True):
-            self._hints[TopicPartition(topic, partition)] = step.next_offset
+    async def _hint(self) -> None:
+        """Tells those who watch the group's lag how far the ledger is. Beside the writing, which never waits for it."""
+        hints, self._hints = self._hints, {}
         consumer = self._consumer
-        if consumer is None or time.monotonic() - self._hinted_at < HINT_EVERY_SECONDS:
-            return
-        self._hinted_at = time.monotonic()
-        mine = {place: offset for place, offset in self._hints.items() if place in consumer.assignment()}
-        self._hints = {}
+        mine = {} if consumer is None else {at: hints[at] for at in consumer.assignment() & hints.keys()}
         if not mine:
             return
         try:
-            await consumer.commit(mine)
-        except KafkaError as error:
-            log.info("offset hint not taken", error=str(error))
+            await asyncio.wait_for(consumer.commit(mine), HINT_TIMEOUT_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            log.info("offset hint not taken", error=str(error) or type(error).__name__)
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """A failure that nobody foresaw, and records that are lost, end the process with the reason."""

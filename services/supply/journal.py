@@ -155,13 +155,18 @@ class Journal:
 
 
 def _month_part(day: datetime) -> str:
-    """DDL that is harmless when two instances run it at once: one lock for all of them."""
+    """DDL that is harmless when two instances run it at once: one lock for all of them.
+
+    A part is made by itself and then attached, which neither waits for those who read the journal nor holds them up;
+    PARTITION OF would do both, for as long as the longest export takes.
+    """
     following = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
     name = f"journal_{day:%Y_%m}"
     return (
         "DO $$ BEGIN PERFORM pg_advisory_xact_lock(hashtext('journal_parts'));"
-        f" CREATE TABLE IF NOT EXISTS {name} PARTITION OF journal"
-        f" FOR VALUES FROM ('{day:%Y-%m}-01 00:00:00+00') TO ('{following:%Y-%m}-01 00:00:00+00'); END $$"
+        f" IF to_regclass('{name}') IS NULL THEN CREATE TABLE {name} (LIKE journal INCLUDING ALL);"
+        f" ALTER TABLE journal ATTACH PARTITION {name}"
+        f" FOR VALUES FROM ('{day:%Y-%m}-01 00:00:00+00') TO ('{following:%Y-%m}-01 00:00:00+00'); END IF; END $$"
     )
 
 

@@ -18,7 +18,7 @@ CLAIMS: Final = Gauge("supply_watch_supply_claimed_partitions", "Partitions that
 NOT_OWNER: Final = Counter(
     "supply_watch_supply_refused_writes", "Batches refused because another instance had claimed."
 )
-LAG: Final = Gauge("supply_watch_supply_lag_records", "Records of the claimed partitions not yet in the ledger.")
+LAG: Final = Gauge("supply_watch_supply_lag_records", "Records of the trusted topics not yet in the ledger.")
 
 CHECKPOINT: Final = Gauge("supply_watch_supply_checkpoint", "Number of the newest checkpoint this instance took.")
 PUBLISHED: Final = Gauge(

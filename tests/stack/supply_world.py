@@ -24,6 +24,7 @@ from tests.unit.supply_ledger import decoded
 
 PLACE: Final[Place] = (topics.MOVEMENTS, 0)
 PAUSE_BOUND_MS: Final = 300
+PATIENCE_MS: Final = 5_000
 
 
 @dataclass
@@ -77,7 +78,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
 
 
 async def claimed(connections: asyncpg.Pool, holder: str) -> Claim:
-    return (await claim(connections, [PLACE], holder))[PLACE]
+    return (await claim(connections, [PLACE], holder, PATIENCE_MS))[PLACE]
 
 
 async def write(connections: asyncpg.Pool, held: Claim, *events: JSON) -> Written:

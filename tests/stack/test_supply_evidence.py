@@ -43,7 +43,7 @@ from tests.stack.places import free_port_base
 from tests.stack.supply_flood import flood
 from tests.stack.supply_given import Ledger, Sender, database, fresh_gtins, kafka_login
 from tests.stack.supply_tampering import KINDS, Tampering, rows_of
-from tests.stack.supply_world import World
+from tests.stack.supply_world import PATIENCE_MS, World
 from tests.stack.waiting import eventually
 from tests.supply_given import MAKER, SOURCE, event, gtin, message
 from tests.unit.supply_ledger import decoded
@@ -68,7 +68,7 @@ Partition = tuple[Claim, Sequence[JSON]]
 async def signed_ledger(world: World, tmp_path: Path) -> list[Signed]:
     """About 2,000 records in three partitions, and the checkpoints that were signed while they came in."""
     places = [(topics.MOVEMENTS, 0), (topics.MOVEMENTS, 1), (topics.REGISTRY, 0)]
-    claims = await claim(world.one, places, "one")
+    claims = await claim(world.one, places, "one", PATIENCE_MS)
     partitions = [(claims[place], _told(number)) for number, place in enumerate(places)]
     signed: list[Signed] = []
     cut = checkpoints.EMPTY

@@ -31,6 +31,7 @@ from tests.laws import DAYS, INDEX, PLACES, Telling, cut
 from tests.long_run import Say, run, steps_wanted
 from tests.reference import CORRECTED, JSON, Book, Key, corrected
 from tests.stack.supply_mortal import Death, Ground, Mortal, ground
+from tests.stack.supply_world import PATIENCE_MS
 from tests.supply_given import Message, gtin
 from tests.unit.supply_ledger import decoded_batch
 
@@ -62,7 +63,7 @@ class OnPostgres(Telling):
         return self.runner.run(work)
 
     def claimed(self) -> dict[Place, Claim]:
-        return self.wait(claim(self.ground.writers, PLACES, "one"))
+        return self.wait(claim(self.ground.writers, PLACES, "one", PATIENCE_MS))
 
     def consume(self, how: int) -> None:
         """Every batch meets a fate of its own."""

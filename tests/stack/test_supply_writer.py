@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -16,11 +17,16 @@ from services.supply import tables
 from services.supply.claims import Claim, claim
 from services.supply.fold import Verdict
 from services.supply.journal import Advance, Journal, NotOwner
+from services.supply.rows import COPY_HEAD, JOURNAL_COLUMNS
 from shared import topics
 from shared.database import engine
-from tests.stack.supply_world import PAUSE_BOUND_MS, World, claimed, released, write
+from tests.stack.supply_world import PATIENCE_MS, PAUSE_BOUND_MS, PLACE, World, claimed, released, write
 from tests.supply_given import GTIN, event, message
 from tests.unit.supply_ledger import decoded
+
+A_MONTH_LATER_MS = 1_770_300_000_000
+# What the client of a session hears that the server has ended.
+GONE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 async def test_who_lost_a_partition_cannot_write_and_leaves_nothing(world: World) -> None:
@@ -65,14 +71,53 @@ async def test_an_owner_that_was_paused_in_a_transaction_holds_its_successor_up_
         await paused.execute("UPDATE positions SET next_offset = 1 WHERE epoch = $1", held.epoch)
         successor = await asyncio.wait_for(claimed(world.other, "other"), PAUSE_BOUND_MS / 1000 + 5)
         assert (successor.epoch, successor.next_offset) == (held.epoch + 1, 0)
-        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.PostgresError)):
+        with pytest.raises(GONE):
             await paused.execute("COMMIT")
     await write(world.other, successor, released("1"))
 
 
+async def test_an_owner_that_was_paused_within_a_copy_is_cut_off_by_its_successor(world: World) -> None:
+    """Where the database's timeout for idle transactions does not reach: it waits for the rest of the rows."""
+    held = await claimed(world.one, "one")
+    never, begun = asyncio.Event(), asyncio.Event()
+
+    async def half() -> AsyncIterator[bytes]:
+        yield COPY_HEAD
+        begun.set()
+        await never.wait()
+
+    async with world.one.acquire() as paused:
+        await paused.execute("BEGIN")
+        await paused.execute("UPDATE positions SET next_offset = 1 WHERE epoch = $1", held.epoch)
+        columns = {"columns": JOURNAL_COLUMNS, "format": "binary"}
+        copying = asyncio.create_task(paused.copy_to_table("journal", source=half(), **columns))
+        await begun.wait()
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await claim(world.other, [PLACE], "other", PAUSE_BOUND_MS)
+        successor = await claimed(world.other, "other")
+        never.set()
+        with pytest.raises(GONE):
+            await copying
+    assert (successor.epoch, successor.next_offset) == (held.epoch + 1, 0)
+    await write(world.other, successor, released("1"))
+
+
+async def test_a_month_begins_while_the_journal_is_being_read(world: World) -> None:
+    held = await claimed(world.one, "one")
+    await write(world.one, held, released("1"))
+    async with world.other.acquire() as reader, reader.transaction(isolation="repeatable_read"):
+        assert await reader.fetchval("SELECT count(*) FROM journal") == 1
+        later = message(released("2"), held.next_offset, timestamp=A_MONTH_LATER_MS)
+        records = decoded([later], held)
+        step = Advance(held.topic_id, held.partition, held.epoch, 1, 2, held.chain)
+        await asyncio.wait_for(Journal(world.one).write([step], records), PAUSE_BOUND_MS / 1000 + 5)
+        assert await reader.fetchval("SELECT count(*) FROM journal") == 1
+    assert await world.one.fetchval("SELECT count(*) FROM journal") == 2
+
+
 async def test_one_event_id_in_two_partitions_counts_once_whoever_writes_first(world: World) -> None:
     places = [(topics.MOVEMENTS, number) for number in (1, 2)]
-    one, other = (await claim(world.one, places, "one")).values()
+    one, other = (await claim(world.one, places, "one", PATIENCE_MS)).values()
     for held, told in ((one, released("1")), (other, released("1", quantity=11))):
         sent = message(told, 0, partition=held.partition)
         records = decoded([sent], held)
