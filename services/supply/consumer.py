@@ -250,8 +250,9 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _hint(self) -> None:
         """Tells those who watch the group's lag how far the ledger is. Beside the writing, which never waits for it."""
         hints, self._hints = self._hints, {}
-        consumer = self._consumer
-        mine = {} if consumer is None else {at: hints[at] for at in consumer.assignment() & hints.keys()}
+        if (consumer := self._consumer) is None:
+            return
+        mine = {at: hints[at] for at in consumer.assignment() & hints.keys()}
         if not mine:
             return
         try:

@@ -89,8 +89,9 @@ async def test_an_owner_that_was_paused_within_a_copy_is_cut_off_by_its_successo
     async with world.one.acquire() as paused:
         await paused.execute("BEGIN")
         await paused.execute("UPDATE positions SET next_offset = 1 WHERE epoch = $1", held.epoch)
-        columns = {"columns": JOURNAL_COLUMNS, "format": "binary"}
-        copying = asyncio.create_task(paused.copy_to_table("journal", source=half(), **columns))
+        copying = asyncio.create_task(
+            paused.copy_to_table("journal", source=half(), columns=JOURNAL_COLUMNS, format="binary")
+        )
         await begun.wait()
         with pytest.raises(asyncpg.LockNotAvailableError):
             await claim(world.other, [PLACE], "other", PAUSE_BOUND_MS)
