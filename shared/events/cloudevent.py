@@ -46,9 +46,9 @@ class Said:
 
     @property
     def id(self) -> str | None:
-        """The event's id where it has a usable one, to name it in faults."""
+        """The event's id where it has a usable one, to name it in faults: every fault repeats it."""
         value = self.attributes.get("id")
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_CHARACTERS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,12 @@ TopicKey = Annotated[str, StringConstraints(min_length=1, max_length=KEY_CHARACT
 
 
 def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    """Counted before its items are looked at: pydantic would describe every one of a million wrong ones."""
+    if not isinstance(value, list):
+        return value
+    if len(value) > MAX_ITEMS:
+        _refuse("length", f"at most {MAX_ITEMS} items, not {len(value)}")
+    return tuple(value)
 
 
 AS_TUPLE: Final = BeforeValidator(_as_tuple)  # JSON knows lists only; a frozen model holds tuples
@@ -259,6 +264,7 @@ OWN_CODES: Final = frozenset(
         "decimal",
         "duplicate",
         "key_mismatch",
+        "length",
         "nothing_changed",
         "one_of",
         "order",

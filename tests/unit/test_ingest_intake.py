@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.ingest import intake
 from services.ingest.intake import Limits
-from shared.errors import Problem
+from shared.errors import FAULTS_TOLD, Problem
 from shared.events.cloudevent import BATCH, STRUCTURED, CloudEvent
 from tests.unit.ingest_given import OTHER, OWN, said, sender
 
@@ -135,6 +135,35 @@ def test_a_sender_with_several_glns_may_use_each_as_its_source() -> None:
     assert read(said("batch.released", source=f"urn:gln:{OWN}"))
 
 
+def told(body: Any, content_type: str = STRUCTURED) -> Problem:
+    with pytest.raises(Problem) as error:
+        read(body, content_type)
+    return error.value
+
+
+def test_a_request_full_of_faults_is_told_the_first_of_them_and_how_many_more() -> None:
+    unknown = {f"{number:x}": 0 for number in range(58_000)}
+    event = {**RELEASED, "id": "x" * 500_000, "data": {**RELEASED["data"], **unknown}}
+    problem = told(event)
+    assert problem.status == 422
+    assert len(problem.faults) == FAULTS_TOLD + 1
+    assert (problem.faults[0].field, problem.faults[0].code) == ("id", "length")
+    last = problem.faults[-1]
+    assert (last.field, last.code, last.detail) == (None, "more_faults", f"and {58_001 - FAULTS_TOLD} more faults")
+    assert len(json.dumps(problem.body())) < 100_000
+
+
+def test_a_list_that_is_far_too_long_is_one_fault() -> None:
+    event = said("batch.produced")
+    event["data"]["inputs"] = [0] * 500_000
+    assert refused(event) == (422, [(0, "data.inputs", "length")])
+
+
+def test_faults_that_are_not_told_still_count_for_the_status() -> None:
+    assert told([FOREIGN] * (FAULTS_TOLD + 1) + [WRONG], BATCH).status == 422
+    assert told([FOREIGN] * (FAULTS_TOLD + 1), BATCH).status == 403
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -152,8 +181,8 @@ def test_whatever_is_sent_is_taken_or_refused_with_faults(changes: dict[str, Any
     try:
         read([event], BATCH)
     except Problem as problem:
-        told = problem
+        refusal = problem
     else:
         return
-    assert told.status in (400, 403, 422)
-    assert told.faults
+    assert refusal.status in (400, 403, 422)
+    assert refusal.faults
