@@ -27,6 +27,14 @@ class Fault:
         return asdict(self)
 
 
+def path(place: Iterable[str | int]) -> str:
+    """A dotted path such as data.inputs[0].gtin."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
 def bounded(faults: Sequence[Fault]) -> tuple[Fault, ...]:
     """The first FAULTS_TOLD of `faults`; where there are more, a closing one of the code MORE_FAULTS says how many."""
     left = len(faults) - FAULTS_TOLD

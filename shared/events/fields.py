@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from shared.errors import Fault
+from shared.errors import Fault, path
 
 MAX_PACKS: Final = 10**12
 MAX_VND: Final = 10**15
@@ -287,14 +287,6 @@ def _code(kind: str) -> str:
     if kind in _CODES:
         return _CODES[kind]
     return "type" if kind.endswith("_type") else "invalid"
-
-
-def path(location: tuple[int | str, ...]) -> str:
-    """A dotted path such as data.inputs[0].gtin."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def faults(
