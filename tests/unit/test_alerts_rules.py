@@ -160,6 +160,16 @@ def test_a_pending_alert_is_woken_when_its_wait_ends() -> None:
     assert evaluate(rule_set(HYSTERESIS), stock("1.0"), {}, SUPPLY_URL, NOW).wake_at == NOW + timedelta(days=3)
 
 
+def test_a_deadline_that_passes_while_nothing_is_known_wakes_nobody_until_a_signal_says_more() -> None:
+    chosen = rule_set(HYSTERESIS)
+    pending = evaluate(chosen, stock("1.0"), {}, SUPPLY_URL, NOW)
+    late = NOW + timedelta(days=3)
+    silent = evaluate(chosen, stock(None, version=2), pending.alerts, SUPPLY_URL, late)
+    assert (silent.wake_at, [alert.state.value for alert in silent.alerts.values()]) == (None, ["pending"])
+    [fired] = evaluate(chosen, stock("1.0", version=3), silent.alerts, SUPPLY_URL, late).changes
+    assert fired.name == "firing"
+
+
 def test_an_alert_whose_rule_is_gone_ends() -> None:
     opened = evaluate(built_in(), goal("off_track"), {}, SUPPLY_URL, NOW)
     [change] = evaluate(rule_set(HYSTERESIS), goal("off_track"), opened.alerts, SUPPLY_URL, NOW).changes
