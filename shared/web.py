@@ -31,6 +31,8 @@ NUL_ESCAPE: Final = b"\\u0000"
 KEEP_ALIVE_SECONDS: Final = 30
 MAX_CONNECTIONS: Final = 2_000
 GONE_CHECK_SECONDS: Final = 0.5
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD: Final = "other"
 EXIT_HUNG: Final = 75  # what did not end within the shutdown timeout
 
 T = TypeVar("T")
@@ -208,7 +210,7 @@ class _BodyLimit:
 
 
 class _Measured:
-    """Counts and times every answer by its route's template."""
+    """Counts and times every answer by its method and its route's template, of which there are only so many."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self.app = app
@@ -230,7 +232,8 @@ class _Measured:
             await self.app(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            HTTP_REQUESTS.labels(self.service, scope["method"], route, str(status)).inc()
+            method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+            HTTP_REQUESTS.labels(self.service, method, route, str(status)).inc()
             HTTP_SECONDS.labels(self.service, route).observe(time.perf_counter() - started)
 
 

@@ -1,0 +1,67 @@
+"""What every service answers alike, and what it counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+
+from services.ingest.settings import IngestSettings
+from shared.web import create_app
+
+
+def application() -> FastAPI:
+    """An application of the service ingest without any route of its own."""
+    settings = IngestSettings.load(
+        database_url="unused",
+        kafka_password="unused",
+        kafka_admin_password="unused",
+        session_secret="unused",
+    )
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    return create_app(settings, "test", life, dict)
+
+
+async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple[int, Any]:
+    """Status and JSON of the answer to a request without a body."""
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(body) if body else None
+
+
+async def test_made_up_methods_are_counted_as_one() -> None:
+    app = application()
+    for method in ("GET", "BREW", "PROPFIND", "X" * 500):
+        await answer(app, method, "/nowhere")
+    counted = {
+        sample.labels["method"]: sample.value
+        for metric in REGISTRY.collect()
+        if metric.name == "supply_watch_http_requests"
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["route"] == "unmatched"
+    }
+    assert counted == {"GET": 1.0, "other": 3.0}
