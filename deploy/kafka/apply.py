@@ -41,13 +41,12 @@ from deploy.kafka.plan import (
     TOPICS_FILE,
     Grant,
     PlanError,
-    Topic,
     TopicState,
     grant_changes,
     load_grants,
-    load_topics,
     topic_changes,
 )
+from shared.topic_layout import Topic, load_topics
 
 SCRAM_ITERATIONS: Final = 4096
 VISIBLE_TIMEOUT_SECONDS: Final = 15.0

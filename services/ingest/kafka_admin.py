@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
-import yaml
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
@@ -31,6 +30,7 @@ from services.ingest.settings import IngestSettings
 from shared import topics
 from shared.errors import Transient
 from shared.kafka import confluent_config
+from shared.topic_layout import producer_topic
 
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 PASSWORD_BYTES: Final = 24
@@ -45,7 +45,6 @@ class KafkaAdmin:
 
     def __init__(self, settings: IngestSettings) -> None:
         self._settings = settings
-        self._inbound: dict[str, Any] = yaml.safe_load(settings.topics_file.read_text("utf-8"))["producer_topic"]
         self._client: AdminClient | None = None
 
     async def admit(self, producer: str, username: str) -> str:
@@ -66,13 +65,9 @@ class KafkaAdmin:
         return self._client
 
     def _admit(self, producer: str, username: str, password: str) -> None:
-        topic = NewTopic(
-            topics.inbound(producer),
-            self._inbound["partitions"],
-            self._settings.inbound_replication,
-            config=dict(self._inbound["config"]),
-        )
-        admin = self._admin()
+        settings, admin = self._settings, self._admin()
+        wanted = producer_topic(producer, settings.topics_file, replication=settings.inbound_replication or None)
+        topic = NewTopic(wanted.name, wanted.partitions, wanted.replication, config=dict(wanted.config))
         _wait(admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_SECONDS), KafkaError.TOPIC_ALREADY_EXISTS)
         info = ScramCredentialInfo(self._mechanism, SCRAM_ITERATIONS)
         self._alter(UserScramCredentialUpsertion(username, info, password.encode()))
