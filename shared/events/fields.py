@@ -94,6 +94,13 @@ def gln(value: str) -> str:
     return _digits(value, (13,), "GLN")
 
 
+def is_gln(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(gln(value))
+    except PydanticCustomError:
+        return False
+
+
 def _lot(value: str) -> str:
     if not _LOT.fullmatch(value):
         _refuse("pattern", "a lot has 1 to 20 characters of GS1 AI (10): letters, digits and !\"%&'()*+,-./:;<=>?_")

@@ -135,6 +135,58 @@ def test_a_sender_with_several_glns_may_use_each_as_its_source() -> None:
     assert read(said("batch.released", source=f"urn:gln:{OWN}"))
 
 
+LATE = {"time": "2150-01-01T00:00:00Z"}
+FAR = f"urn:gln:{OTHER}"
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "faults"),
+    [
+        (
+            said("batch.released", source=FAR, gtin="09520000010011") | LATE,
+            422,
+            ["data.gtin check_digit", "source foreign_source", "time future_time"],
+        ),
+        (
+            said("batch.produced", manufacturer=OTHER, site="1", gtin="1"),
+            422,
+            ["data.gtin pattern", "data.manufacturer foreign_gln", "data.site pattern"],
+        ),
+        (
+            said("import.received", importer=OTHER, quantity=0),
+            422,
+            ["data.quantity range", "type role"],
+        ),
+        (said("import.received", source=FAR, importer=OTHER), 403, ["source foreign_source", "type role"]),
+        (
+            said("batch.released", source=FAR) | LATE | {"type": "supply.batch.eaten.v1"},
+            422,
+            ["source foreign_source", "time future_time", "type unknown_type"],
+        ),
+        (
+            said("stock.counted", holder=OTHER, covers="holder", quantity=-1),
+            422,
+            ["data.holder foreign_gln", "data.quantity range"],
+        ),
+        (said("stock.counted", holder=OTHER, covers="some", lot=""), 422, ["data.covers choice", "data.lot pattern"]),
+        (said("batch.released", source="urn:gln:1") | {"time": "now"}, 422, ["source pattern", "time time"]),
+        ({**said("batch.released", source=FAR), "data": 7}, 422, ["data type", "source foreign_source"]),
+    ],
+)
+def test_what_is_wrong_with_an_event_in_several_ways_is_told_at_once(
+    event: dict[str, Any], status: int, faults: list[str]
+) -> None:
+    answered, found = refused(event)
+    assert (answered, sorted(f"{field} {code}" for _, field, code in found)) == (status, faults)
+
+
+def test_a_regulator_may_name_any_gln_also_in_an_event_that_is_not_valid() -> None:
+    event = said("transfer.signed", recipient=OTHER, title="")
+    with pytest.raises(Problem) as error:
+        intake.read({"content-type": STRUCTURED}, json.dumps(event).encode(), sender("regulator"), NOW, LIMITS)
+    assert [(fault.field, fault.code) for fault in error.value.faults] == [("data.title", "length")]
+
+
 def told(body: Any, content_type: str = STRUCTURED) -> Problem:
     with pytest.raises(Problem) as error:
         read(body, content_type)
