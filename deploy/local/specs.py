@@ -101,7 +101,7 @@ def receiver(run_dir: RunDir, ports: Ports) -> ChildSpec:
     command = (sys.executable, "-m", "deploy.local.receiver", "--port", str(ports.of("receiver")))
     return ChildSpec(
         "receiver",
-        (*command, "--log", str(run_dir / "webhooks.jsonl"), "--secret-file", str(run_dir / "receiver-secret")),
+        (*command, "--log", str(run_dir.webhooks), "--secret-file", str(run_dir / "receiver-secret")),
         ROOT,
         PYTHON,
     )
