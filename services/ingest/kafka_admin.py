@@ -71,10 +71,12 @@ class KafkaAdmin:
         _wait(admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_SECONDS), KafkaError.TOPIC_ALREADY_EXISTS)
         info = ScramCredentialInfo(self._mechanism, SCRAM_ITERATIONS)
         self._alter(UserScramCredentialUpsertion(username, info, password.encode()))
-        _wait(admin.create_acls([_acl(AclBinding, producer, username, right) for right in _RIGHTS]))
+        granted = [_acl(AclBinding, producer, username, right) for right in _RIGHTS]
+        _wait(admin.create_acls(granted, request_timeout=REQUEST_TIMEOUT_SECONDS))
 
     def _expel(self, producer: str, username: str) -> None:
-        _wait(self._admin().delete_acls([_acl(AclBindingFilter, producer, username, right) for right in _RIGHTS]))
+        taken = [_acl(AclBindingFilter, producer, username, right) for right in _RIGHTS]
+        _wait(self._admin().delete_acls(taken, request_timeout=REQUEST_TIMEOUT_SECONDS))
         self._alter(UserScramCredentialDeletion(username, self._mechanism), KafkaError.RESOURCE_NOT_FOUND)
 
     def _alter(self, change: UserScramCredentialAlteration, *tolerated: int) -> None:
@@ -121,3 +123,5 @@ def _failures(futures: Iterable[Future[Any]]) -> Iterable[KafkaError]:
             future.result(REQUEST_TIMEOUT_SECONDS * 2)
         except KafkaException as error:
             yield error.args[0]
+        except TimeoutError:
+            yield KafkaError(KafkaError._TIMED_OUT)
