@@ -7,10 +7,12 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer
@@ -226,6 +228,22 @@ async def test_a_restart_sends_nothing_twice_and_forgets_nothing(
     await eventually(lambda: len(receiver.requests) == 40, timeout_seconds=30)
     assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 40
     await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+async def test_a_database_restored_from_before_catches_up_with_the_topic(stack: Stack, operator: Alerts) -> None:
+    names = [unique("restored") for _ in range(6)]
+    await publish(stack, *(goal(name, "off_track") for name in names))
+    for name in names:
+        await eventually(partial(operator.of, f"goal/{name}", state="firing"))
+    stack.stop_child("alerts")
+    database = await asyncpg.connect(stack.postgres.url("alerts"))
+    await database.execute("TRUNCATE subjects, alerts, positions")
+    await database.close()
+    after = unique("after")
+    await publish(stack, goal(after, "off_track"))
+    stack.start_child("alerts")
+    for name in (*names, after):
+        assert await operator.of(f"goal/{name}", state="firing")
 
 
 async def test_alerts_ends_within_ten_seconds_of_sigterm(stack: Stack) -> None:
