@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import orjson
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.exceptions import HTTPException
@@ -26,6 +26,7 @@ from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
+LIMIT_DEFAULT: Final = 100
 CURSOR_MAX_LENGTH: Final = 1024
 NUL_ESCAPE: Final = b"\\u0000"
 KEEP_ALIVE_SECONDS: Final = 30
@@ -182,6 +183,17 @@ def decode_cursor(cursor: str | None, shape: type[T]) -> T | None:
         return msgspec.json.decode(raw, type=shape)
     except (ValueError, msgspec.MsgspecError):
         raise Invalid([Fault("cursor", "cursor", "not a cursor of this list")]) from None
+
+
+async def _limit(request: Request, limit: Annotated[int | None, Query(ge=1)] = None) -> int:
+    most: int = request.app.state.settings.page_limit
+    if limit is not None and limit > most:
+        raise Invalid([Fault("limit", "range", f"at most {most} rows an answer")])
+    return min(LIMIT_DEFAULT, most) if limit is None else limit
+
+
+# `?limit=`: how many rows an answer may hold, up to the setting page_limit. Raises Invalid.
+Limit = Annotated[int, Depends(_limit)]
 
 
 class _BodyLimit:

@@ -15,13 +15,13 @@ from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.destination import Policy, check, destination
 from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.parts import Parts
-from services.alerts.requests import LIMIT_DEFAULT, Limit, MomentCursor, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, body_of, identity, listing, not_found
 from services.alerts.rows import filter_columns
 from services.alerts.sender import resolve_or_none
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
 from shared.errors import Fault, Invalid
-from shared.web import decode_cursor, json_response
+from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 FILTER_MAX: Final = 100
@@ -66,9 +66,7 @@ class EndpointChanges(_Body):
 
 
 @router.get("/endpoints")
-async def list_endpoints(
-    running: Running, _: Reader, limit: Limit = LIMIT_DEFAULT, cursor: str | None = None
-) -> Response:
+async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str | None = None) -> Response:
     last = decode_cursor(cursor, MomentCursor)
     after = None if last is None else (last.at, last.id)
     return json_response(listing(await running.queries.endpoints(limit, after)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Query, Request
@@ -15,9 +15,6 @@ from shared import json_input
 from shared.errors import Fault, Invalid, Problem
 from shared.web import page
 
-LIMIT_DEFAULT: Final = 100
-LIMIT_MAX: Final = 1000
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Name = Annotated[str, Query(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
 
 

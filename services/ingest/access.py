@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.announcement import Announcer
@@ -22,7 +22,7 @@ from shared.events import fields
 from shared.events.catalogue import Role
 from shared.json_input import loads
 from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
-from shared.web import decode_cursor, json_response, page
+from shared.web import Limit, decode_cursor, json_response, page
 
 # Part of a topic's name: dots and underscores would collide in Kafka's metrics, capitals in people's minds.
 _NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"
@@ -185,12 +185,11 @@ def _key_json(key: Key) -> dict[str, Any]:
     return {**shown, "created_at": rfc3339(key.created_at), "revoked_at": revoked}
 
 
-def router(settings: IngestSettings, store: Store, access: Access) -> APIRouter:
+def router(store: Store, access: Access) -> APIRouter:
     routes = APIRouter()
-    limit_query = Query(default=100, ge=1, le=settings.page_limit)
 
     @routes.get("/producers")
-    async def list_producers(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+    async def list_producers(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         rows = await store.producers(decode_cursor(cursor, str), limit + 1)
         return _paged([_producer_json(row) for row in rows], limit, "name")
 
@@ -205,7 +204,7 @@ def router(settings: IngestSettings, store: Store, access: Access) -> APIRouter:
         return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
 
     @routes.get("/keys")
-    async def list_keys(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+    async def list_keys(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         rows = await store.keys(decode_cursor(cursor, str), limit + 1)
         return _paged([_key_json(row) for row in rows], limit, "key_id")
 

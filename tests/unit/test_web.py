@@ -11,23 +11,30 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
-from shared.web import create_app
+from shared.web import LIMIT_DEFAULT, Limit, create_app
 
 
-def application() -> FastAPI:
-    """An application of the service ingest without any route of its own."""
+def application(**more: Any) -> FastAPI:
+    """An application of the service ingest with one route, /rows, that answers its limit."""
     settings = IngestSettings.load(
         database_url="unused",
         kafka_password="unused",
         kafka_admin_password="unused",
         session_secret="unused",
+        **more,
     )
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
 
-    return create_app(settings, "test", life, dict)
+    app = create_app(settings, "test", life, dict)
+
+    @app.get("/rows")
+    async def rows(limit: Limit) -> int:
+        return limit
+
+    return app
 
 
 async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple[int, Any]:
@@ -65,3 +72,12 @@ async def test_made_up_methods_are_counted_as_one() -> None:
         if sample.name.endswith("_total") and sample.labels["route"] == "unmatched"
     }
     assert counted == {"GET": 1.0, "other": 3.0}
+
+
+async def test_a_list_has_as_many_rows_as_is_asked_for_up_to_the_setting() -> None:
+    app = application(page_limit=200)
+    assert await answer(app, "GET", "/rows") == (200, LIMIT_DEFAULT)
+    assert await answer(app, "GET", "/rows", "limit=200") == (200, 200)
+    assert await answer(application(page_limit=20), "GET", "/rows") == (200, 20)
+    status, problem = await answer(app, "GET", "/rows", "limit=201")
+    assert (status, [(fault["field"], fault["code"]) for fault in problem["errors"]]) == (422, [("limit", "range")])
