@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
+from shared.faults import of_parameters
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
@@ -145,11 +146,7 @@ async def _transient(_: Request, error: Exception) -> Response:
 
 async def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [
-        Fault(".".join(str(part) for part in item["loc"][1:]) or None, item["type"], item["msg"])
-        for item in error.errors()
-    ]
-    return problem_response(Problem(422, "Invalid", "the request has errors", faults))
+    return problem_response(Problem(422, "Invalid", "the request has errors", of_parameters(error.errors())))
 
 
 async def _bug(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from services.alerts.queries import Page
 from shared import json_input
 from shared.errors import Fault, Invalid, Problem
+from shared.faults import faults
 from shared.web import page
 
 Name = Annotated[str, Query(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
@@ -45,7 +46,7 @@ async def body_of(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid([_fault(item) for item in error.errors()]) from None
+        raise Invalid(faults(error)) from None
 
 
 def identity(text: str, what: str) -> uuid.UUID:
@@ -63,7 +64,3 @@ def not_found(what: str, name: object) -> Problem:
 
 def listing(found: Page) -> dict[str, Any]:
     return page(found.items, found.following)
-
-
-def _fault(item: Any) -> Fault:
-    return Fault(".".join(str(part) for part in item["loc"]) or None, item["type"], item["msg"])

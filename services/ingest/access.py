@@ -20,6 +20,7 @@ from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem, Transient
 from shared.events import fields
 from shared.events.catalogue import Role
+from shared.faults import faults
 from shared.json_input import loads
 from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
 from shared.web import Limit, decode_cursor, json_response, page
@@ -74,7 +75,7 @@ async def _read(request: Request, shape: type[B]) -> B:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise Invalid(fields.faults(error, at=())) from None
+        raise Invalid(faults(error)) from None
 
 
 class Access:

@@ -19,6 +19,7 @@ from shared.errors import Fault, Invalid
 from shared.events import corrections, fields
 from shared.events.catalogue import CATALOGUE, EventType, route
 from shared.events.fields import Told
+from shared.faults import faults
 from shared.json_input import loads
 
 SPEC_VERSION: Final = "1.0"
@@ -176,7 +177,7 @@ def _data_of(known: EventType, said: Said, index: int | None, found: list[Fault]
     try:
         return known.model.model_validate(said.data)
     except ValidationError as error:
-        found += fields.faults(error, index, said.id)
+        found += faults(error, index, said.id, at=("data",))
         return None
 
 

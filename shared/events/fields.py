@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -21,9 +20,9 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from shared.errors import Fault, path
+from shared.faults import NESTED
 
 MAX_PACKS: Final = 10**12
 MAX_VND: Final = 10**15
@@ -238,81 +237,5 @@ def refuse(code: str, detail: str) -> NoReturn:
 
 
 def refuse_nested(error: ValidationError) -> NoReturn:
-    """Hands the faults of an inner object on, to be told one by one by `faults`."""
-    raise PydanticCustomError("nested", "the inner object is not valid", {"error": error})
-
-
-# What pydantic calls an error -> what we promise to call it. Codes of our own raise under their own names.
-_CODES: Final = {
-    "missing": "missing",
-    "extra_forbidden": "unknown_field",
-    "literal_error": "choice",
-    "string_too_short": "length",
-    "string_too_long": "length",
-    "too_short": "length",
-    "too_long": "length",
-    "greater_than": "range",
-    "greater_than_equal": "range",
-    "less_than": "range",
-    "less_than_equal": "range",
-    "string_pattern_mismatch": "pattern",
-    "string_unicode": "control_character",
-    "int_from_float": "type",
-    "int_parsing": "type",
-    "int_parsing_size": "range",
-    "date_from_datetime_inexact": "date",
-}
-OWN_CODES: Final = frozenset(
-    {
-        "check_digit",
-        "control_character",
-        "country",
-        "date",
-        "decimal",
-        "duplicate",
-        "key_mismatch",
-        "length",
-        "nothing_changed",
-        "one_of",
-        "order",
-        "pattern",
-        "range",
-        "topic_mismatch",
-        "type",
-        "unknown_type",
-    }
-)
-
-
-# Where pydantic's own words say too little to a producer's engineer.
-_DETAILS: Final = {"unknown_field": "there is no such field", "missing": "the field is required"}
-
-
-def _code(kind: str) -> str:
-    if kind in OWN_CODES:
-        return kind
-    if kind in _CODES:
-        return _CODES[kind]
-    return "type" if kind.endswith("_type") else "invalid"
-
-
-def faults(
-    error: ValidationError, index: int | None = None, id: str | None = None, at: tuple[int | str, ...] = ("data",)
-) -> list[Fault]:
-    """Everything that `error` says, in the words we promise to producers; `at` is where the model stands."""
-    return list(_faults(error, index, id, at))
-
-
-def _faults(error: ValidationError, index: int | None, id: str | None, at: tuple[int | str, ...]) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_input=False):
-        where = (*at, *item["loc"])
-        if item["type"] == "nested":
-            yield from _faults(_inner(item), index, id, where)
-        else:
-            code = _code(item["type"])
-            yield Fault(path(where), code, _DETAILS.get(code, item["msg"]), index, id)
-
-
-def _inner(item: ErrorDetails) -> ValidationError:
-    inner: ValidationError = item["ctx"]["error"]
-    return inner
+    """Hands the faults of an inner object on, to be told one by one by shared.faults."""
+    raise PydanticCustomError(NESTED, "the inner object is not valid", {"error": error})

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared import faults
 from shared.errors import Invalid
-from shared.events import catalogue, cloudevent, fields
+from shared.events import catalogue, cloudevent
 
 MISSING = object()
 
@@ -131,7 +132,7 @@ def test_every_fault_of_an_event_is_told_at_once() -> None:
 
 
 def test_every_code_of_our_own_is_tested_above() -> None:
-    assert {case[4] for case in CASES} | {"topic_mismatch"} >= fields.OWN_CODES
+    assert {case[4] for case in CASES} | {"topic_mismatch"} >= faults.OWN_CODES
 
 
 def test_a_replacement_stays_on_its_topic() -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+import pytest
+from fastapi import FastAPI, Query
 from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
 from shared.web import LIMIT_DEFAULT, Limit, create_app
+
+
+class Word(StrEnum):
+    FIRST = "first"
 
 
 def application(**more: Any) -> FastAPI:
@@ -81,3 +89,35 @@ async def test_a_list_has_as_many_rows_as_is_asked_for_up_to_the_setting() -> No
     assert await answer(application(page_limit=20), "GET", "/rows") == (200, 20)
     status, problem = await answer(app, "GET", "/rows", "limit=201")
     assert (status, [(fault["field"], fault["code"]) for fault in problem["errors"]]) == (422, [("limit", "range")])
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        ("limit=0", "limit", "range"),
+        ("limit=x", "limit", "type"),
+        ("limit=" + "9" * 5000, "limit", "range"),
+        ("word=king", "word", "choice"),
+        ("id=1", "id", "pattern"),
+        ("day=2026-13-01", "day", "date"),
+        ("at=now", "at", "time"),
+        ("name=" + "x" * 11, "name", "length"),
+        ("name=%0a", "name", "pattern"),
+    ],
+)
+async def test_a_wrong_parameter_is_told_by_a_code_of_ours(query: str, field: str, code: str) -> None:
+    app = application()
+
+    @app.get("/asked")
+    async def asked(
+        limit: Limit,
+        word: Word = Word.FIRST,
+        id: uuid.UUID | None = None,
+        day: date | None = None,
+        at: datetime | None = None,
+        name: Annotated[str, Query(max_length=10, pattern="^[a-z]*$")] = "",
+    ) -> None: ...
+
+    status, problem = await answer(app, "GET", "/asked", query)
+    found = {(fault["field"].partition(".")[0], fault["code"]) for fault in problem["errors"]}
+    assert (status, found) == (422, {(field, code)})
