@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -49,7 +49,7 @@ class Said:
     def id(self) -> str | None:
         """The event's id where it has a usable one, to name it in faults: every fault repeats it."""
         value = self.attributes.get("id")
-        return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_CHARACTERS else None
+        return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_BYTES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +209,20 @@ def _version_fault(name: str, value: Any) -> tuple[str, str] | None:
 def _id_fault(name: str, value: Any) -> tuple[str, str] | None:
     if fault := _text_fault(name, value):
         return fault
-    if len(value) > corrections.EVENT_ID_CHARACTERS:
-        return "length", f"an id has at most {corrections.EVENT_ID_CHARACTERS} characters"
     if _UNPRINTABLE.search(value):
         return "control_character", "holds a control character or a lone surrogate"
-    return None
+    return _refusal(corrections.event_id, value)
 
 
 def _source_fault(name: str, value: Any) -> tuple[str, str] | None:
     if fault := _text_fault(name, value):
         return fault
+    return _refusal(corrections.source, value)
+
+
+def _refusal(check: Callable[[str], str], value: str) -> tuple[str, str] | None:
     try:
-        corrections.source(value)
+        check(value)
     except PydanticCustomError as error:
         return error.type, error.message()
     return None
