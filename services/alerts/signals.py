@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC
 from typing import Any, Final
 
+import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.alerts import metrics
-from services.alerts.facts import Signal
+from services.alerts.facts import Facts, Signal
 from services.alerts.patience import patiently
 from services.alerts.queries import Queries
 from services.alerts.settings import AlertsSettings
 from services.alerts.store.alerts import AlertStore, Batch, Unreadable
 from shared import topics
+from shared.clock import day_of
 from shared.errors import Transient
 from shared.kafka import HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS, security
 from shared.signals import Anomaly, Goal, Indicator, Obligation
@@ -29,6 +32,8 @@ from shared.telemetry import logger
 GROUP: Final = "alerts"
 BATCH_WAIT_MS: Final = 100
 GRACEFUL_TIMEOUT_SECONDS: Final = 3.0
+# What fits a row of an index of PostgreSQL beside the name of a rule.
+SUBJECT_MAX_BYTES: Final = 2_500
 CATCH_UP_POLL_SECONDS: Final = 0.2
 _MODELS: Final[dict[str, type[BaseModel]]] = {
     "indicator": Indicator,
@@ -41,15 +46,19 @@ log = logger(__name__)
 
 
 def decode(value: bytes | None) -> Signal:
-    """The signal in a record. Raises ValueError for one that supply cannot have meant."""
+    """The signal in a record. Raises ValueError or OverflowError for one that supply cannot have meant.
+
+    What it returns the database can hold and rules can look at: a record that ended the process would do so for ever.
+    """
     if b"\\u0000" in (value or b""):
         raise ValueError("holds the character NUL, which PostgreSQL's jsonb cannot")
-    record = SignalRecord.model_validate_json(value or b"")
-    signal = Signal(record.subject, record.version, record.at, record.data)
+    record = SignalRecord.model_validate(orjson.loads(value or b""))  # which, unlike pydantic, takes no NaN
+    signal = Signal(record.subject, record.version, record.at.astimezone(UTC), record.data)
     model = _MODELS.get(signal.kind)
-    if model is None:
-        raise ValueError(f"no signal has the subject {record.subject!r}")
+    if model is None or len(signal.subject.encode()) > SUBJECT_MAX_BYTES:
+        raise ValueError(f"no signal has the subject {record.subject[:100]!r}")
     model.model_validate(record.data)
+    Facts(signal, day_of(signal.at))
     return signal
 
 
@@ -60,7 +69,7 @@ def batch_of(records: Sequence[ConsumerRecord[Any, Any]]) -> Batch:
         positions[record.partition] = record.offset + 1
         try:
             signals.append(decode(record.value))
-        except (ValidationError, ValueError) as error:
+        except (ValueError, OverflowError) as error:
             unreadable.append(Unreadable(record.partition, record.offset, str(error), record.value))
     metrics.SIGNALS.labels("read").inc(len(signals))
     metrics.SIGNALS.labels("unreadable").inc(len(unreadable))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from services.alerts.settings import AlertsSettings
-from services.alerts.signals import Positions, Signals
+from services.alerts.signals import Positions, Signals, batch_of
 from shared import topics
+from tests.unit.alerts_given import GOAL
 
 FIRST, SECOND = (TopicPartition(topics.SIGNALS, number) for number in (0, 1))
 
@@ -95,6 +99,40 @@ async def test_a_bug_on_the_way_back_is_not_swallowed() -> None:
     applied.there.set()
     await settled()
     assert failures == [bug]
+
+
+GOOD = {"subject": "goal/volume", "version": 7, "at": "2027-03-01T09:00:00+07:00", "data": GOAL}
+
+
+def record(offset: int, value: bytes | None) -> Any:
+    return SimpleNamespace(partition=0, offset=offset, value=value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"7",
+        b"\xff",
+        json.dumps({**GOOD, "data": {**GOAL, "gap": float("nan"), "more": float("inf")}}).encode(),
+        json.dumps({**GOOD, "data": {**GOAL, "title": "\ud800"}}).encode(),
+        json.dumps({**GOOD, "data": {**GOAL, "title": "\0"}}).encode(),
+        json.dumps({**GOOD, "data": {**GOAL, "due_on": "2027-03-01T00:00:00"}}).encode(),
+        json.dumps({**GOOD, "version": 2**63}).encode(),
+        json.dumps({**GOOD, "at": "2027-03-01T09:00:00"}).encode(),
+        json.dumps({**GOOD, "at": "0001-01-01T00:00:00+14:00"}).encode(),
+        json.dumps({**GOOD, "subject": "goal/" + "\U0001f48a" * 700}).encode(),
+        json.dumps({**GOOD, "subject": "weather/today"}).encode(),
+        json.dumps({**GOOD, "data": {"status": "off_track"}}).encode(),
+    ],
+)
+def test_a_record_that_is_no_signal_is_kept_as_it_came_and_its_neighbours_are_read(value: bytes | None) -> None:
+    good = json.dumps(GOOD).encode()
+    batch = batch_of([record(1, good), record(2, value), record(3, good)])
+    assert [signal.version for signal in batch.signals] == [7, 7]
+    assert [(kept.offset, kept.value) for kept in batch.unreadable] == [(2, value)]
+    assert batch.positions == {0: 4}
 
 
 class Message:
