@@ -252,6 +252,12 @@ def test_durations() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["", "2", "d", "2y", "-1d", "1.5d", "999999w", "3651d"])
+def test_what_is_no_duration_or_leads_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        duration(text)
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [("0.712000000000", "0.712"), ("23", "23"), ("1234567.5", "1,234,567.5"), (None, "unknown"), ("-0.0290", "-0.029")],
