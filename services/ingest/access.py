@@ -29,6 +29,7 @@ from shared.web import Limit, decode_cursor, json_response, page
 _NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"
 _Admin = Annotated[Principal, Depends(require(ADMIN))]
 BOOTSTRAP: Final = "bootstrap"
+NAME_SHOWN_CHARACTERS: Final = 100
 
 
 def _not_empty_and_unique(items: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,9 +115,9 @@ class Access:
 
     async def issue_to_producer(self, name: str, label: str | None, by: str) -> dict[str, Any]:
         """The answer that shows the key, and the way into Kafka that goes with it, once. Raises Problem 404."""
-        producer = await self._store.producer(name)
+        producer = await self._store.producer(name) if name.isprintable() else None
         if producer is None:
-            raise _not_found(f"there is no producer {name}")
+            raise _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
         fresh = new_key()
         username = f"{name}.{fresh.key_id}"
         password = await self._admin.admit(name, username)
@@ -138,9 +139,9 @@ class Access:
 
     async def revoke(self, key_id: str, by: str) -> None:
         """Raises Problem 404."""
-        record = await self._store.revoke_key(key_id, _now(), by)
+        record = await self._store.revoke_key(key_id, _now(), by) if key_id.isprintable() else None
         if record is None:
-            raise _not_found(f"there is no key {key_id}")
+            raise _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
         self._cache.put(record)
         await self._announce()
 

@@ -129,6 +129,13 @@ async def test_a_producer_that_cannot_be_is_refused(call: Call, body: dict[str, 
     assert (answered, [fault["code"] for fault in problem["errors"]]) == (status, [code])
 
 
+@pytest.mark.parametrize("name", ["nobody", "%00", "%ff", "x" * 3000])
+async def test_what_is_not_there_is_not_found_however_it_is_called(call: Call, name: str) -> None:
+    for method, path in (("DELETE", f"/keys/{name}"), ("POST", f"/producers/{name}/keys")):
+        status, problem = await call(method, path, {})
+        assert (status, [fault["code"] for fault in problem["errors"]]) == (404, ["not_found"])
+
+
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 @pytest.mark.parametrize(
     ("method", "path"),
