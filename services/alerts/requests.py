@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from shared.errors import Fault, Invalid, Problem
 from shared.faults import faults
 from shared.web import page
 
-Name = Annotated[str, Query(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
+Name = Annotated[str, Query(max_length=2_000, pattern=r"^[^\x00-\x1f]*$")]
 
 
 class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
@@ -24,6 +24,10 @@ class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     id: uuid.UUID
+
+    def __post_init__(self) -> None:
+        if not MINYEAR < self.at.year < MAXYEAR:
+            raise ValueError("at the ends of the calendar some moments have no date in UTC")
 
 
 class NumberCursor(msgspec.Struct, array_like=True, frozen=True):

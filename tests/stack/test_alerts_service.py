@@ -370,6 +370,8 @@ async def test_lists_are_paged(stack: Stack, operator: Alerts) -> None:
         {"rule": "\0"},
         {"state": "odd"},
         {"cursor": encode_cursor(["2027-01-01T00:00:00", str(uuid.uuid4())])},
+        {"cursor": encode_cursor(["0001-01-01T00:00:00+14:00", str(uuid.uuid4())])},
+        {"cursor": encode_cursor(["9999-12-31T23:59:59-14:00", str(uuid.uuid4())])},
     ):
         assert (await operator.call("GET", "/alerts", **hostile))[0] == 422
     too_large = encode_cursor([2**70, str(uuid.uuid4())])
