@@ -21,12 +21,15 @@ from services.alerts.rows import filter_columns
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
 from shared.errors import Fault, Invalid
+from shared.events.fields import AS_TUPLE
 from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 FILTER_MAX: Final = 100
 RATE_MAX: Final = 10_000
-Wanted = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=FILTER_MAX)]
+Wanted = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], AS_TUPLE, Field(max_length=FILTER_MAX)
+]
 
 
 class _Body(BaseModel):
@@ -36,7 +39,7 @@ class _Body(BaseModel):
 class FilterBody(_Body):
     """Each part is optional; all that are given must hold."""
 
-    severity: tuple[Severity, ...] = ()
+    severity: Annotated[tuple[Severity, ...], AS_TUPLE, Field(max_length=FILTER_MAX)] = ()
     rule: Wanted = ()
     scope: Wanted = ()
 

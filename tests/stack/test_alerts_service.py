@@ -319,6 +319,8 @@ async def test_the_stack_s_own_receiver_verifies_what_it_gets(stack: Stack) -> N
         ({"url": "ftp://example.com/"}, "url", "destination"),
         ({"url": "https://example.com/", "format": "smoke"}, "format", "choice"),
         ({"url": "https://example.com/", "filter": {"severity": ["bad"]}}, "filter.severity[0]", "choice"),
+        ({"url": "https://example.com/", "filter": {"rule": [0] * 100_000}}, "filter.rule", "length"),
+        ({"url": "https://example.com/", "filter": {"severity": ["info"] * 101}}, "filter.severity", "length"),
         ({"url": "https://example.com/", "rate": -1}, "rate", "range"),
         ({"url": "https://example.com/", "colour": "red"}, "colour", "unknown_field"),
         ({}, "url", "missing"),
