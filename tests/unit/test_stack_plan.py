@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from concurrent.futures import Future
 
+import pytest
+from confluent_kafka import KafkaException
+
+from deploy.kafka import apply
 from deploy.kafka.plan import (
     TOPICS_FILE,
     Grant,
@@ -89,3 +93,12 @@ def test_rights_beyond_the_data_are_taken_from_those_it_names_alone() -> None:
     stale = Grant("supply", "topic", "b", False, "Write")
     producer = Grant("manufacturer-1", "topic", "inbound.manufacturer-1", False, "Write")
     assert grant_changes(wanted, frozenset({stale, producer})) == (wanted, frozenset({stale}))
+
+
+def test_a_cluster_that_never_answers_a_request_is_a_failure_that_a_start_can_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apply, "REQUEST_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(apply, "GRACE_SECONDS", 0.001)
+    with pytest.raises(KafkaException, match="_TIMED_OUT"):
+        apply.answered(Future())
