@@ -4,6 +4,7 @@ SCENARIO  ?= vietnam
 PORT_BASE ?= 8000
 RUN_DIR   ?= .run
 CLOCK     ?= real
+LONG_SECONDS ?= 3600
 export SCENARIO PORT_BASE RUN_DIR CLOCK
 
 UV_VERSION := 0.13.9
@@ -26,6 +27,7 @@ help: ## Tell what can be done
 	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
+	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its two parts"
 	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash

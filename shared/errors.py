@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+# What one answer tells: a request can hold more faults than its answer, or its sender, could bear.
+FAULTS_TOLD: Final = 100
+MORE_FAULTS: Final = "more_faults"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,28 @@ class Fault:
         return asdict(self)
 
 
+def path(place: Iterable[str | int]) -> str:
+    """A dotted path such as data.inputs[0].gtin."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def bounded(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    """The first FAULTS_TOLD of `faults`; where there are more, a closing one of the code MORE_FAULTS says how many."""
+    left = len(faults) - FAULTS_TOLD
+    if left <= 0:
+        return tuple(faults)
+    return (*faults[:FAULTS_TOLD], Fault(None, MORE_FAULTS, f"and {left} more faults"))
+
+
 class Invalid(Exception):
-    """The input is wrong and will stay wrong: its sender is told every fault."""
+    """The input is wrong and will stay wrong: its sender is told what is wrong with it."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in self.faults))
+        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in islice(self.faults, FAULTS_TOLD)))
 
 
 class Transient(Exception):
@@ -41,7 +61,7 @@ class Transient(Exception):
 
 
 class Problem(Exception):
-    """An HTTP answer that is not a success, as RFC 9457 problem+json."""
+    """An HTTP answer that is not a success, as RFC 9457 problem+json; its `faults` are bounded."""
 
     def __init__(
         self,
@@ -57,7 +77,7 @@ class Problem(Exception):
         self.status = status
         self.title = title
         self.detail = detail
-        self.faults = tuple(faults)
+        self.faults = bounded(tuple(faults))
         self.code = code
         self.headers = dict(headers or {})
         if retry_after_seconds is not None:

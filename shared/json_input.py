@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
-from shared.errors import Fault, Invalid
+from shared.errors import Fault, Invalid, path
 
 MAX_DEPTH = 20
 # An int of more digits cannot be a quantity, and Python's own conversion of very long ones is slow.
 MAX_NUMBER_DIGITS = 40
 
-_STRUCTURE = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]""", re.DOTALL)
+# A string that is not closed is a token too, and nothing is tried twice (*+): else the search would begin again at each
+# of its escaped quotes.
+_STRUCTURE = re.compile(r""""[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]""", re.DOTALL)
 _SUSPECT = re.compile(r"\\[bfnrtu]|[\x7f-\x9f]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -34,8 +37,8 @@ def loads(body: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         _refuse("json", f"not JSON: {error.msg} at character {error.pos}")
-    if _may_hide_controls(text):
-        _check_strings(value, "")
+    if _may_hide_controls(text) and (place := _control_in(value)) is not None:
+        _refuse("control_character", "holds a control character or a lone surrogate", path(place) or None)
     return value
 
 
@@ -67,8 +70,7 @@ def _check_depth(text: str) -> None:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         _refuse("duplicate_key", f"the key {twice[:80]!r} stands twice in one object")
     return found
 
@@ -86,14 +88,14 @@ def _number(text: str) -> float:
     return value
 
 
-def _check_strings(value: Any, path: str) -> None:
+def _control_in(value: Any) -> tuple[str | int, ...] | None:
+    """Where the first text, or the object with the first name, stands that holds one; None if none does."""
     if isinstance(value, str):
-        if _CONTROL.search(value):
-            _refuse("control_character", "holds a control character or a lone surrogate", path or None)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_strings(name, path)
-            _check_strings(item, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_strings(item, f"{path}[{index}]")
+        return () if _CONTROL.search(value) else None
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        if isinstance(name, str) and _CONTROL.search(name):
+            return ()
+        if (inner := _control_in(item)) is not None:
+            return (name, *inner)
+    return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 SOURCE: Final = "urn:supply-watch:supply"
 
@@ -88,8 +88,8 @@ class Signal(_Data):
     """One record of the topic. `version` grows with every change of the subject; a heartbeat repeats it."""
 
     subject: str
-    version: int
-    at: datetime
+    version: Annotated[int, Field(ge=0, lt=2**63)]
+    at: AwareDatetime
     heartbeat: bool = False
     data: dict[str, Any]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ LATENCY_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 THROTTLED: Final = ("aiokafka", "aiokafka.conn", "aiokafka.cluster", "aiokafka.producer.sender")
 THROTTLE_SECONDS: Final = 10.0
 THROTTLE_MAX_KINDS: Final = 1_000
+HELD_BACK: Final = "held_back"
 
 HTTP_REQUESTS = Counter(
     "supply_watch_http_requests", "HTTP requests answered.", ["service", "method", "route", "status"]
@@ -43,7 +45,7 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=[HELD_BACK])],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
@@ -59,19 +61,28 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
 
 
 class Throttle(logging.Filter):
-    """Lets the same message of a library through once an interval: clients repeat it dozens of times a second."""
+    """Lets the same message of a library through once an interval: clients repeat it dozens of times a second.
 
-    def __init__(self, interval_seconds: float) -> None:
+    The next one that passes says in the field `held_back` how many did not.
+    """
+
+    def __init__(self, interval_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._interval_seconds = interval_seconds
+        self._now = now
         self._passed_at: dict[tuple[str, str], float] = {}
+        self._held_back: dict[tuple[str, str], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = (record.name, str(record.msg)), time.monotonic()
+        kind, now = (record.name, str(record.msg)), self._now()
         if now - self._passed_at.get(kind, -self._interval_seconds) < self._interval_seconds:
+            self._held_back[kind] = self._held_back.get(kind, 0) + 1
             return False
+        if held_back := self._held_back.pop(kind, 0):
+            setattr(record, HELD_BACK, held_back)
         if len(self._passed_at) >= THROTTLE_MAX_KINDS:
             self._passed_at.clear()
+            self._held_back.clear()
         self._passed_at[kind] = now
         return True
 

@@ -11,26 +11,30 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import orjson
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
+from shared.faults import of_parameters
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
+LIMIT_DEFAULT: Final = 100
 CURSOR_MAX_LENGTH: Final = 1024
 NUL_ESCAPE: Final = b"\\u0000"
 KEEP_ALIVE_SECONDS: Final = 30
 MAX_CONNECTIONS: Final = 2_000
 GONE_CHECK_SECONDS: Final = 0.5
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD: Final = "other"
 EXIT_HUNG: Final = 75  # what did not end within the shutdown timeout
 
 T = TypeVar("T")
@@ -142,11 +146,7 @@ async def _transient(_: Request, error: Exception) -> Response:
 
 async def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [
-        Fault(".".join(str(part) for part in item["loc"][1:]) or None, item["type"], item["msg"])
-        for item in error.errors()
-    ]
-    return problem_response(Problem(422, "Invalid", "the request has errors", faults))
+    return problem_response(Problem(422, "Invalid", "the request has errors", of_parameters(error.errors())))
 
 
 async def _bug(_: Request, error: Exception) -> Response:
@@ -182,6 +182,17 @@ def decode_cursor(cursor: str | None, shape: type[T]) -> T | None:
         raise Invalid([Fault("cursor", "cursor", "not a cursor of this list")]) from None
 
 
+async def _limit(request: Request, limit: Annotated[int | None, Query(ge=1)] = None) -> int:
+    most: int = request.app.state.settings.page_limit
+    if limit is not None and limit > most:
+        raise Invalid([Fault("limit", "range", f"at most {most} rows an answer")])
+    return min(LIMIT_DEFAULT, most) if limit is None else limit
+
+
+# `?limit=`: how many rows an answer may hold, up to the setting page_limit. Raises Invalid.
+Limit = Annotated[int, Depends(_limit)]
+
+
 class _BodyLimit:
     """Ends the reading of a body that grows over the limit: 413."""
 
@@ -208,7 +219,7 @@ class _BodyLimit:
 
 
 class _Measured:
-    """Counts and times every answer by its route's template."""
+    """Counts and times every answer by its method and its route's template, of which there are only so many."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self.app = app
@@ -230,7 +241,8 @@ class _Measured:
             await self.app(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            HTTP_REQUESTS.labels(self.service, scope["method"], route, str(status)).inc()
+            method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+            HTTP_REQUESTS.labels(self.service, method, route, str(status)).inc()
             HTTP_SECONDS.labels(self.service, route).observe(time.perf_counter() - started)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -41,17 +41,18 @@ from deploy.kafka.plan import (
     TOPICS_FILE,
     Grant,
     PlanError,
-    Topic,
     TopicState,
     grant_changes,
     load_grants,
-    load_topics,
     topic_changes,
 )
+from shared.topic_layout import Topic, load_topics
 
 SCRAM_ITERATIONS: Final = 4096
+GRACE_SECONDS: Final = 5.0  # the request's own timeout comes first, and says more
 VISIBLE_TIMEOUT_SECONDS: Final = 15.0
 VISIBLE_POLL_SECONDS: Final = 0.05
+T = TypeVar("T")
 _RESOURCE: Final = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "cluster": ResourceType.BROKER}
 _RESOURCE_NAME: Final = {kind: name for name, kind in _RESOURCE.items()}
 _OPERATION: Final = {
@@ -113,11 +114,19 @@ def _results(futures: Mapping[Any, Future[Any]], *, tolerated: int | None = None
     results = {}
     for subject, future in futures.items():
         try:
-            results[subject] = future.result(REQUEST_TIMEOUT_SECONDS)
+            results[subject] = answered(future)
         except KafkaException as error:
             if error.args[0].code() != tolerated:
                 raise
     return results
+
+
+def answered(future: Future[T]) -> T:
+    """The result of a request. Raises KafkaException, also when the client itself never says how it went."""
+    try:
+        return future.result(REQUEST_TIMEOUT_SECONDS + GRACE_SECONDS)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
 
 
 def _topics_found(admin: AdminClient, names: list[str]) -> dict[str, TopicState]:
@@ -173,7 +182,7 @@ def _grants_found(admin: AdminClient) -> frozenset[Grant]:
     everything = AclBindingFilter(
         ResourceType.ANY, anyone, ResourcePatternType.ANY, anyone, anyone, AclOperation.ANY, AclPermissionType.ANY
     )
-    bindings = admin.describe_acls(everything, request_timeout=REQUEST_TIMEOUT_SECONDS).result(REQUEST_TIMEOUT_SECONDS)
+    bindings = answered(admin.describe_acls(everything, request_timeout=REQUEST_TIMEOUT_SECONDS))
     return frozenset(
         Grant(
             binding.principal.removeprefix("User:"),

@@ -1,4 +1,4 @@
-"""Reads topics.yaml and acls.yaml and decides what a cluster still needs. Pure: no cluster is asked here."""
+"""Reads acls.yaml and decides what a cluster still needs of topics and rights. Pure: no cluster is asked here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import yaml
 
+from shared.topic_layout import Topic
+
 TOPICS_FILE: Final = Path(__file__).with_name("topics.yaml")
 ACLS_FILE: Final = Path(__file__).with_name("acls.yaml")
 RESOURCES: Final = ("topic", "group", "cluster")
@@ -16,16 +18,6 @@ RESOURCES: Final = ("topic", "group", "cluster")
 
 class PlanError(Exception):
     """The data, or the cluster that it meets, is such that nothing may be changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic as wanted. `config` holds every setting that differs from the broker's own."""
-
-    name: str
-    partitions: int
-    replication: int
-    config: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,26 +29,6 @@ class Grant:
     name: str
     prefixed: bool
     operation: str
-
-
-def load_topics(file: Path = TOPICS_FILE, *, replication: int | None = None) -> tuple[Topic, ...]:
-    """The topics of `file`; `replication` replaces that of the file on smaller clusters."""
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return tuple(_topic(entry["name"], entry, data["defaults"], replication) for entry in data["topics"])
-
-
-def producer_topic(producer: str, file: Path = TOPICS_FILE, *, replication: int | None = None) -> Topic:
-    """The inbound topic of one producer."""
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    entry = data["producer_topic"]
-    return _topic(entry["prefix"] + producer, entry, data["defaults"], replication)
-
-
-def _topic(name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any], replication: int | None) -> Topic:
-    copies = replication or entry.get("replication", defaults["replication"])
-    in_sync = min(copies, entry.get("min_insync", defaults["min_insync"]))
-    config = {**defaults["config"], "min.insync.replicas": str(in_sync), **entry.get("config", {})}
-    return Topic(name, entry["partitions"], copies, config)
 
 
 def load_grants(file: Path = ACLS_FILE) -> frozenset[Grant]:

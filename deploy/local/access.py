@@ -119,6 +119,6 @@ def credentials(run_dir: RunDir, ports: Ports, kafka: dict[str, str], access: Ac
         "receiver": {
             "url": webhook_url(ports),
             "secret": access.endpoint.get("secret"),
-            "log": str(run_dir / "webhooks.jsonl"),
+            "log": str(run_dir.webhooks),
         },
     }

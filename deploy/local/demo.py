@@ -19,6 +19,7 @@ from deploy.local import http
 from deploy.local.anchor import ScaledTime
 from deploy.local.expectations import Arrival, Awaited, arrival_of, awaited, missing
 from deploy.local.faults import Cancelled
+from deploy.local.growing import GrowingFile
 from deploy.local.ports import OFFSETS, Ports, is_free
 from deploy.local.progress import shown
 from deploy.local.simulate import STATE_FILE
@@ -102,8 +103,7 @@ class Demo:
         clock = parse_clock(stack.clock)
         assert isinstance(clock, ScaledClock)
         self._clock = clock
-        self._log = Path(stack.credentials["receiver"]["log"])
-        self._log_read = 0
+        self._log = GrowingFile(stack.run_dir.webhooks)
         self._arrivals: list[Arrival] = []
         self._statuses: dict[str, list[str]] = {}
         self._recorded_at_checkpoint: int | None = None
@@ -195,12 +195,7 @@ class Demo:
 
     def _read_log(self) -> None:
         """Takes up the webhooks that have arrived since, and tells those of the live days."""
-        if not self._log.exists():
-            return
-        lines = self._log.read_bytes()[self._log_read :]
-        whole = lines[: lines.rfind(b"\n") + 1]
-        self._log_read += len(whole)
-        for arrival in (arrival_of(json.loads(line)) for line in whole.splitlines()):
+        for arrival in (arrival_of(json.loads(line)) for line in self._log.lines()):
             if arrival is not None:
                 self._arrivals.append(arrival)
                 if arrival.told_at > self._clock.start:

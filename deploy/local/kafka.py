@@ -22,6 +22,7 @@ NAME: Final = "kafka"
 ADMIN: Final = "admin"
 CONTROLLER: Final = "controller"
 INGEST_ADMIN: Final = "ingest-admin"
+REPLICATION: Final = 1
 SECURITY_PROTOCOL: Final = "SASL_PLAINTEXT"
 SASL_MECHANISM: Final = "SCRAM-SHA-256"
 FORMAT_TIMEOUT_SECONDS: Final = 60.0

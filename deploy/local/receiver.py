@@ -1,4 +1,4 @@
-"""Receives webhooks: checks each signature, keeps one JSON line a delivery, prints one line for people an alert."""
+"""Receives webhooks: checks each signature, keeps one JSON line a delivery; the line that people read of each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from deploy.local.ports import HOST
 
 BODY_LIMIT_BYTES: Final = 1024 * 1024
+LINE_MAX_LENGTH: Final = 400
 SHUTDOWN_TIMEOUT_SECONDS: Final = 2.0
 
 
@@ -48,14 +49,24 @@ def _readable(body: bytes) -> Any:
 
 
 def summary(line: dict[str, Any]) -> str:
-    """One line for people."""
+    """One line for people, whatever was sent: it may end up on a terminal."""
     body = line["body"] if isinstance(line["body"], dict) else {}
     data = body.get("data")
     alert = data if isinstance(data, dict) else {}
     signature = "signed" if line["verified"] else f"NOT VERIFIED ({line['error']})"
     transition = str(body.get("type", "?")).removeprefix("supply.alert.").removesuffix(".v1")
     what = alert.get("summary") or alert.get("rule") or "no alert in it"
-    return f"{line['received_at']}  {transition:<12} {alert.get('severity', ''):<8} {what}  [{signature}]"
+    severity = str(alert.get("severity", ""))
+    told = f"{line['received_at']}  {transition:<12} {severity:<8} {what}  [{signature}]"
+    return "".join(letter if letter.isprintable() else "?" for letter in told[:LINE_MAX_LENGTH])
+
+
+def told_of(kept: bytes) -> str:
+    """The line for people of a line of the log."""
+    try:
+        return summary(json.loads(kept))
+    except (ValueError, TypeError, KeyError):  # cut off by a full disk
+        return "a delivery whose line in the log cannot be read"
 
 
 class Receiver:

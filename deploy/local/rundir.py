@@ -39,6 +39,11 @@ class RunDir:
         return self.path / "logs"
 
     @property
+    def webhooks(self) -> Path:
+        """What the receiver keeps: JSON lines, one a delivery."""
+        return self.path / "webhooks.jsonl"
+
+    @property
     def is_held(self) -> bool:
         return self._lock is not None
 

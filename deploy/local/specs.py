@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.children import ChildSpec
-from deploy.local.kafka import INGEST_ADMIN, SASL_MECHANISM, SECURITY_PROTOCOL
+from deploy.local.kafka import INGEST_ADMIN, REPLICATION, SASL_MECHANISM, SECURITY_PROTOCOL
 from deploy.local.ports import HOST, Ports
 from deploy.local.rundir import RunDir, read_json, write_private, write_private_text
 from services.supply.signing import Signer
@@ -70,6 +70,7 @@ def _own(name: str, around: Surroundings) -> dict[str, str]:
             "BOOTSTRAP_ADMIN_KEY": around.bootstrap_key,
             "KAFKA_ADMIN_USERNAME": INGEST_ADMIN,
             "KAFKA_ADMIN_PASSWORD": around.kafka_admin_password,
+            "INBOUND_REPLICATION": str(REPLICATION),
         }
     if name == "supply":
         return {
@@ -100,7 +101,7 @@ def receiver(run_dir: RunDir, ports: Ports) -> ChildSpec:
     command = (sys.executable, "-m", "deploy.local.receiver", "--port", str(ports.of("receiver")))
     return ChildSpec(
         "receiver",
-        (*command, "--log", str(run_dir / "webhooks.jsonl"), "--secret-file", str(run_dir / "receiver-secret")),
+        (*command, "--log", str(run_dir.webhooks), "--secret-file", str(run_dir / "receiver-secret")),
         ROOT,
         PYTHON,
     )

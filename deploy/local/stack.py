@@ -23,7 +23,7 @@ from deploy.local.anchor import ScaledTime
 from deploy.local.children import Children, ChildSpec, rotate_logs
 from deploy.local.faults import Cancelled, CannotStart
 from deploy.local.firms import Firm, firms_of
-from deploy.local.kafka import INGEST_ADMIN, Kafka
+from deploy.local.kafka import INGEST_ADMIN, REPLICATION, Kafka
 from deploy.local.kafka import READY_TIMEOUT_SECONDS as KAFKA_READY_TIMEOUT_SECONDS
 from deploy.local.packages import check_packages
 from deploy.local.ports import HOST, Ports, check_free
@@ -208,7 +208,7 @@ class Stack:
         with self._steps.step("topics, users and rights"):
             users = self._passwords_of("kafka", *SERVICES, INGEST_ADMIN)
             try:
-                apply(self.kafka.admin_login, users, replication=1)
+                apply(self.kafka.admin_login, users, replication=REPLICATION)
             except (PlanError, KafkaException) as error:
                 raise CannotStart(f"Kafka's topics and rights cannot be set up: {error}") from None
 

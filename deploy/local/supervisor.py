@@ -1,4 +1,4 @@
-"""Runs a stack in the foreground: shows how it starts, tells the addresses, stops it at Ctrl-C or SIGTERM."""
+"""Runs a stack in the foreground: how it starts, the addresses, each webhook; stops it at Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from typing import Final
 from rich.console import Console
 
 from deploy.local.faults import Cancelled, CannotStart
+from deploy.local.growing import GrowingFile
 from deploy.local.progress import shown
+from deploy.local.receiver import told_of
 from deploy.local.stack import Stack, StackOptions
 
 STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OK: Final = 0
 CANNOT_START: Final = 2
-WAIT_STEP_SECONDS: Final = 3600.0
+LOOK_EVERY_SECONDS: Final = 0.5
 
 
 def run(options: StackOptions, console: Console) -> int:
-    """Runs until it is told to stop; the exit code: 0, or 2 with one line if it cannot start."""
+    """Runs until it is told to stop, and prints each webhook that arrives meanwhile.
+
+    The exit code: 0, or 2 with one line if it cannot start.
+    """
     asked = threading.Event()
     try:
         stack = Stack(options)
@@ -32,6 +37,7 @@ def run(options: StackOptions, console: Console) -> int:
         asked.set()
         stack.cancel()
 
+    webhooks = GrowingFile(stack.run_dir.webhooks, only_new=True)
     for number in STOPPED_BY:
         signal.signal(number, stop)
     try:
@@ -39,8 +45,9 @@ def run(options: StackOptions, console: Console) -> int:
             stack.show_on(steps)
             stack.start()
         tell(stack, console)
-        while not asked.wait(WAIT_STEP_SECONDS):
-            pass
+        while not asked.wait(LOOK_EVERY_SECONDS):
+            show(webhooks, console)
+        show(webhooks, console)
         console.print("stopping …", highlight=False)
     except CannotStart as reason:
         return refuse(reason)
@@ -50,6 +57,12 @@ def run(options: StackOptions, console: Console) -> int:
         stack.stop()
     console.print("everything is stopped; the next run goes on with the data", highlight=False)
     return OK
+
+
+def show(webhooks: GrowingFile, console: Console) -> None:
+    """A line for each webhook that has arrived since the last look."""
+    for line in webhooks.lines():
+        console.print(told_of(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def refuse(reason: CannotStart) -> int:

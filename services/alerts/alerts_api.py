@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.alerts.alert import Severity, State
 from services.alerts.lifecycle import NotAcknowledgeable
 from services.alerts.parts import Parts, parts
-from services.alerts.requests import LIMIT_DEFAULT, Limit, MomentCursor, Name, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, Name, body_of, identity, listing, not_found
 from services.alerts.store.alerts import NotFound
 from shared.access import require
 from shared.errors import Fault, Problem
 from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
-from shared.web import decode_cursor, json_response
+from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 Reader = Annotated[Principal, Depends(require(VIEWER, OPERATOR, ADMIN))]
@@ -36,11 +36,11 @@ class Acknowledgement(BaseModel):
 async def list_alerts(
     running: Running,
     _: Reader,
+    limit: Limit,
     state: State | None = None,
     severity: Severity | None = None,
     rule: Name | None = None,
     subject: Name | None = None,
-    limit: Limit = LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> Response:
     last = decode_cursor(cursor, MomentCursor)

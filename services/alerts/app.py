@@ -18,6 +18,7 @@ from services.alerts import alerts_api, deliveries_api, endpoints_api
 from services.alerts.delivery import Deliveries, Limits
 from services.alerts.destination import Policy
 from services.alerts.health import Health
+from services.alerts.names import Names
 from services.alerts.parts import Parts
 from services.alerts.patience import patiently
 from services.alerts.queries import Queries
@@ -88,11 +89,12 @@ class Service:
     def _assemble(self, engine: AsyncEngine) -> Parts:
         settings, clock, wakeups = self.settings, self.settings.domain_clock(), Wakeups()
         queries = Queries(engine)
-        policy = Policy(settings.allowed_cidrs, settings.allow_http)
+        policy, names = Policy(settings.allowed_cidrs, settings.allow_http), Names()
         alerts = AlertStore(engine, self.rules, clock, settings.links_supply_url, wakeups)
         endpoints = EndpointStore(engine, alerts, clock, wakeups)
         caught_up = CaughtUp(queries, settings)
         sender = Sender(
+            names,
             policy,
             clock,
             timeout_seconds=settings.delivery_timeout_seconds,
@@ -111,6 +113,7 @@ class Service:
             clock=clock,
             rules=self.rules,
             policy=policy,
+            names=names,
             queries=queries,
             alerts=alerts,
             endpoints=endpoints,

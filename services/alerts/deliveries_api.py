@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from services.alerts.alerts_api import Reader, Running
-from services.alerts.requests import LIMIT_DEFAULT, Limit, NumberCursor, identity, listing, not_found
-from shared.web import decode_cursor, json_response
+from services.alerts.requests import NumberCursor, identity, listing, not_found
+from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 
@@ -19,10 +19,10 @@ router = APIRouter()
 async def list_deliveries(
     running: Running,
     _: Reader,
+    limit: Limit,
     state: Literal["pending", "delivered", "failed"] | None = None,
     endpoint: uuid.UUID | None = None,
     alert: uuid.UUID | None = None,
-    limit: Limit = LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> Response:
     last = decode_cursor(cursor, NumberCursor)

@@ -14,19 +14,22 @@ from services.alerts.alert import Alert, Change, Finding, Severity, State, Trans
 from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.destination import Policy, check, destination
 from services.alerts.endpoint import Endpoint, Filter, Format
+from services.alerts.names import Names
 from services.alerts.parts import Parts
-from services.alerts.requests import LIMIT_DEFAULT, Limit, MomentCursor, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, body_of, identity, listing, not_found
 from services.alerts.rows import filter_columns
-from services.alerts.sender import resolve_or_none
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
 from shared.errors import Fault, Invalid
-from shared.web import decode_cursor, json_response
+from shared.events.fields import AS_TUPLE
+from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 FILTER_MAX: Final = 100
 RATE_MAX: Final = 10_000
-Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=FILTER_MAX)]
+Wanted = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], AS_TUPLE, Field(max_length=FILTER_MAX)
+]
 
 
 class _Body(BaseModel):
@@ -36,9 +39,9 @@ class _Body(BaseModel):
 class FilterBody(_Body):
     """Each part is optional; all that are given must hold."""
 
-    severity: tuple[Severity, ...] = ()
-    rule: Names = ()
-    scope: Names = ()
+    severity: Annotated[tuple[Severity, ...], AS_TUPLE, Field(max_length=FILTER_MAX)] = ()
+    rule: Wanted = ()
+    scope: Wanted = ()
 
     def chosen(self) -> Filter:
         return Filter(tuple(item.value for item in self.severity), self.rule, self.scope)
@@ -66,9 +69,7 @@ class EndpointChanges(_Body):
 
 
 @router.get("/endpoints")
-async def list_endpoints(
-    running: Running, _: Reader, limit: Limit = LIMIT_DEFAULT, cursor: str | None = None
-) -> Response:
+async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str | None = None) -> Response:
     last = decode_cursor(cursor, MomentCursor)
     after = None if last is None else (last.at, last.id)
     return json_response(listing(await running.queries.endpoints(limit, after)))
@@ -78,7 +79,7 @@ async def list_endpoints(
 async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the endpoint and, this once, its `secret`."""
     body = await body_of(request, NewEndpoint)
-    await check_url(body.url, running.policy)
+    await check_url(body.url, running.names, running.policy)
     endpoint = Endpoint(
         id=uuid.uuid4(),
         url=body.url,
@@ -108,7 +109,7 @@ async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
 async def change_endpoint(endpoint: str, request: Request, running: Running, _: Operator) -> Response:
     body = await body_of(request, EndpointChanges)
     if body.url is not None:
-        await check_url(body.url, running.policy)
+        await check_url(body.url, running.names, running.policy)
     columns = _columns(body)
     if not columns:
         return json_response((await _found(endpoint, running)).as_json())
@@ -162,10 +163,10 @@ async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Re
     return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
 
 
-async def check_url(url: str, policy: Policy) -> None:
+async def check_url(url: str, names: Names, policy: Policy) -> None:
     """Raises Invalid for a URL that no webhook may go to as far as can be seen now; each connection checks again."""
     goal = destination(url)
-    addresses = [goal.address] if goal.address is not None else await resolve_or_none(goal.host, goal.port)
+    addresses = [goal.address] if goal.address is not None else await names.addresses_or_none(goal.host)
     if addresses is not None:
         check(addresses, policy, plain=goal.plain)
     elif goal.plain and not policy.allow_http and not policy.allowed:

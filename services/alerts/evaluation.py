@@ -63,6 +63,8 @@ def _apply(rule: Rule, facts: Facts, leading: dict[str, Any], done: Evaluation, 
         done.errors[rule.name] = f"{type(error).__name__}: {error}"
         return
     fires_at = lifecycle.deadline(done.alerts.get(rule.name), rule.hold)
+    if fires_at is not None and fires_at <= now:
+        fires_at = None  # it passed while nothing was known: the next signal decides, and looking again would not
     done.wake_at = _earlier(_earlier(done.wake_at, fires_at), None if day is None else start_of(day))
 
 

@@ -26,12 +26,9 @@ def _indicator(data: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 def _measured(name: str, data: dict[str, Any], base: str) -> dict[str, Any]:
-    """The value and its explanation, which names the events behind it."""
-    asked = urlencode({"scope": data["scope"], "effective": data["on"]})
-    return {
-        "indicator": f"{base}/indicators?{urlencode({'name': name})}&{asked}",
-        "explain": f"{base}/indicators/{quote(name, safe='')}/explain?{asked}",
-    }
+    """The value on its day, with what it was made from."""
+    asked = urlencode({"name": name, "scope": data["scope"], "effective": data["on"]})
+    return {"indicator": f"{base}/indicators?{asked}"}
 
 
 def _obligation(data: dict[str, Any], base: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from services.alerts.delivery import Deliveries
 from services.alerts.destination import Policy
+from services.alerts.names import Names
 from services.alerts.queries import Queries
 from services.alerts.relay import Relay
 from services.alerts.rules import RuleSet
@@ -27,6 +28,7 @@ class Parts:
     clock: Clock
     rules: RuleSet
     policy: Policy
+    names: Names
     queries: Queries
     alerts: AlertStore
     endpoints: EndpointStore

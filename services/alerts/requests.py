@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from datetime import MAXYEAR, MINYEAR, datetime
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Query, Request
@@ -13,12 +13,10 @@ from pydantic import BaseModel, ValidationError
 from services.alerts.queries import Page
 from shared import json_input
 from shared.errors import Fault, Invalid, Problem
+from shared.faults import faults
 from shared.web import page
 
-LIMIT_DEFAULT: Final = 100
-LIMIT_MAX: Final = 1000
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
-Name = Annotated[str, Query(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
+Name = Annotated[str, Query(max_length=2_000, pattern=r"^[^\x00-\x1f]*$")]
 
 
 class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
@@ -26,6 +24,10 @@ class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     id: uuid.UUID
+
+    def __post_init__(self) -> None:
+        if not MINYEAR < self.at.year < MAXYEAR:
+            raise ValueError("at the ends of the calendar some moments have no date in UTC")
 
 
 class NumberCursor(msgspec.Struct, array_like=True, frozen=True):
@@ -48,7 +50,7 @@ async def body_of(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid([_fault(item) for item in error.errors()]) from None
+        raise Invalid(faults(error)) from None
 
 
 def identity(text: str, what: str) -> uuid.UUID:
@@ -66,7 +68,3 @@ def not_found(what: str, name: object) -> Problem:
 
 def listing(found: Page) -> dict[str, Any]:
     return page(found.items, found.following)
-
-
-def _fault(item: Any) -> Fault:
-    return Fault(".".join(str(part) for part in item["loc"]) or None, item["type"], item["msg"])

@@ -86,7 +86,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=int(text[:9])), RETRY_AFTER_MAX)
     try:
         at = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     until = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
     return min(max(until, timedelta()), RETRY_AFTER_MAX)

@@ -26,6 +26,7 @@ from services.alerts.rules import (
 )
 from shared.errors import Fault, Invalid
 
+DURATION_MAX: Final = timedelta(days=3650)  # far enough, and no deadline falls out of the calendar
 DURATION: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 RULE_NAME: Final = r"^[a-z][a-z0-9-]{0,62}$"
@@ -180,7 +181,10 @@ def duration(text: str) -> timedelta:
     match = DURATION.fullmatch(text)
     if match is None:
         raise ValueError("a duration is a number and one of s, m, h, d, w, e.g. 2d")
-    return timedelta(**{UNIT[match[2]]: int(match[1])})
+    found = timedelta(**{UNIT[match[2]]: int(match[1])})
+    if found > DURATION_MAX:
+        raise ValueError(f"a duration is at most {DURATION_MAX.days} days")
+    return found
 
 
 def _items(name: str, text: str, faults: list[Fault]) -> Iterable[tuple[str, Any]]:

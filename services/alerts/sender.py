@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.alerts.destination import Address, Policy, check, destination
+from services.alerts.names import Names
 from services.alerts.retry import Attempt
 from shared.clock import Clock
 from shared.errors import Invalid
@@ -22,7 +21,6 @@ RESPONSE_HEADER_BYTES: Final = 16384
 ERROR_MAX_LENGTH: Final = 500
 KEEP_ALIVE_SECONDS: Final = 15.0
 USER_AGENT: Final = "supply-watch-alerts/1"
-RESOLVE_TIMEOUT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +36,18 @@ class Refused(OSError):
     """The name leads to an address that may not be reached. An OSError, as aiohttp expects of a resolver."""
 
 
-async def resolve(host: str, port: int) -> list[Address]:
-    """Every address of `host` by the system's resolver. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
-
-
 class CheckedResolver(AbstractResolver):
     """Hands aiohttp the addresses that were checked, so that it connects to these and to no others."""
 
-    def __init__(self, policy: Policy, *, plain: bool) -> None:
+    def __init__(self, names: Names, policy: Policy, *, plain: bool) -> None:
+        self._names = names
         self._policy = policy
         self._plain = plain
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        addresses = await resolve(host, port)
+        addresses = await self._names.addresses(host)
         try:
             check(addresses, self._policy, plain=self._plain)
         except Invalid as error:
@@ -69,10 +61,13 @@ class CheckedResolver(AbstractResolver):
 class Sender:
     """Posts webhooks; one for the process, made inside its event loop."""
 
-    def __init__(self, policy: Policy, clock: Clock, *, timeout_seconds: float, connect_timeout_seconds: float) -> None:
+    def __init__(
+        self, names: Names, policy: Policy, clock: Clock, *, timeout_seconds: float, connect_timeout_seconds: float
+    ) -> None:
+        self._names = names
         self._policy = policy
         self._clock = clock
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=connect_timeout_seconds)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=connect_timeout_seconds)
         self._sessions = {plain: self._session(plain=plain) for plain in (False, True)}
 
     async def close(self) -> None:
@@ -103,7 +98,7 @@ class Sender:
     def _session(self, *, plain: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=CheckedResolver(self._policy, plain=plain),
+                resolver=CheckedResolver(self._names, self._policy, plain=plain),
                 use_dns_cache=False,
                 limit=0,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -141,12 +136,3 @@ def _result(host: str, port: int, address: Address) -> ResolveResult:
     return ResolveResult(
         hostname=host, host=str(address), port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
     )
-
-
-async def resolve_or_none(host: str, port: int) -> list[Address] | None:
-    """The addresses of `host`; None when its name cannot be resolved now."""
-    try:
-        async with asyncio.timeout(RESOLVE_TIMEOUT_SECONDS):
-            return await resolve(host, port)
-    except (OSError, TimeoutError, UnicodeError):
-        return None

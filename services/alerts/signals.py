@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC
 from typing import Any, Final
 
+import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.alerts import metrics
-from services.alerts.facts import Signal
+from services.alerts.facts import Facts, Signal
 from services.alerts.patience import patiently
 from services.alerts.queries import Queries
 from services.alerts.settings import AlertsSettings
 from services.alerts.store.alerts import AlertStore, Batch, Unreadable
 from shared import topics
+from shared.clock import day_of
 from shared.errors import Transient
 from shared.kafka import HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS, security
 from shared.signals import Anomaly, Goal, Indicator, Obligation
@@ -29,6 +32,8 @@ from shared.telemetry import logger
 GROUP: Final = "alerts"
 BATCH_WAIT_MS: Final = 100
 GRACEFUL_TIMEOUT_SECONDS: Final = 3.0
+# What fits a row of an index of PostgreSQL beside the name of a rule.
+SUBJECT_MAX_BYTES: Final = 2_500
 CATCH_UP_POLL_SECONDS: Final = 0.2
 _MODELS: Final[dict[str, type[BaseModel]]] = {
     "indicator": Indicator,
@@ -41,15 +46,19 @@ log = logger(__name__)
 
 
 def decode(value: bytes | None) -> Signal:
-    """The signal in a record. Raises ValueError for one that supply cannot have meant."""
+    """The signal in a record. Raises ValueError or OverflowError for one that supply cannot have meant.
+
+    What it returns the database can hold and rules can look at: a record that ended the process would do so for ever.
+    """
     if b"\\u0000" in (value or b""):
         raise ValueError("holds the character NUL, which PostgreSQL's jsonb cannot")
-    record = SignalRecord.model_validate_json(value or b"")
-    signal = Signal(record.subject, record.version, record.at, record.data)
+    record = SignalRecord.model_validate(orjson.loads(value or b""))  # which, unlike pydantic, takes no NaN
+    signal = Signal(record.subject, record.version, record.at.astimezone(UTC), record.data)
     model = _MODELS.get(signal.kind)
-    if model is None:
-        raise ValueError(f"no signal has the subject {record.subject!r}")
+    if model is None or len(signal.subject.encode()) > SUBJECT_MAX_BYTES:
+        raise ValueError(f"no signal has the subject {record.subject[:100]!r}")
     model.model_validate(record.data)
+    Facts(signal, day_of(signal.at))
     return signal
 
 
@@ -60,7 +69,7 @@ def batch_of(records: Sequence[ConsumerRecord[Any, Any]]) -> Batch:
         positions[record.partition] = record.offset + 1
         try:
             signals.append(decode(record.value))
-        except (ValidationError, ValueError) as error:
+        except (ValueError, OverflowError) as error:
             unreadable.append(Unreadable(record.partition, record.offset, str(error), record.value))
     metrics.SIGNALS.labels("read").inc(len(signals))
     metrics.SIGNALS.labels("unreadable").inc(len(unreadable))
@@ -74,10 +83,10 @@ class Signals:
         self, store: AlertStore, queries: Queries, settings: AlertsSettings, fail: Callable[[BaseException], None]
     ) -> None:
         self._store = store
-        self._queries = queries
         self._settings = settings
         self._fail = fail
         self._broker: KafkaBroker | None = None
+        self._positions = Positions(queries, fail)
 
     async def run(self) -> None:
         """Until cancelled; starts again when Kafka was away at the start."""
@@ -85,6 +94,7 @@ class Signals:
         await asyncio.Event().wait()
 
     async def stop(self) -> None:
+        self._positions.stop()
         if self._broker is not None:
             await self._broker.stop()
 
@@ -97,6 +107,7 @@ class Signals:
         try:
             await broker.start()
         except (KafkaError, OSError) as error:
+            self._positions.stop()
             await broker.stop()
             raise Transient("Kafka is away") from error
         self._broker = broker
@@ -112,7 +123,6 @@ class Signals:
             graceful_timeout=GRACEFUL_TIMEOUT_SECONDS,
             logger=None,
         )
-        positions = _Positions(self._queries)
         subscriber = broker.subscriber(
             topics.SIGNALS,
             batch=True,
@@ -124,10 +134,10 @@ class Signals:
             heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
-            listener=positions,
+            listener=self._positions,
             decoder=_as_it_came,
         )
-        positions.consumer = lambda: subscriber.consumer
+        self._positions.consumer = lambda: subscriber.consumer
         subscriber(self._handle)
         return broker
 
@@ -136,43 +146,69 @@ class Signals:
             records = message.raw_message
             batch = batch_of(records if isinstance(records, tuple) else (records,))
             await patiently("signals to apply", lambda: self._store.apply(batch))
-            await message.ack()
+            await _hint(message)
         except Exception as error:  # noqa: BLE001 - FastStream would swallow it
             self._fail(error)
+
+
+async def _hint(message: KafkaMessage) -> None:
+    """Tells Kafka how far we are; it takes no offsets of a group that has changed since, and need not."""
+    try:
+        await message.ack()
+    except KafkaError as error:
+        log.info("offset hint not taken", error=str(error) or type(error).__name__)
 
 
 async def _as_it_came(message: Any) -> Any:
     return message
 
 
-class _Positions(ConsumerRebalanceListener):  # type: ignore[misc]
+class Positions(ConsumerRebalanceListener):  # type: ignore[misc]
     """Goes back to what the database has applied where Kafka's offset is ahead of it, as after a restore.
 
-    A record applied twice changes nothing, so that nothing need be paused meanwhile.
+    Nothing is read before that is known: a batch applied first would move the database's position past what it lacks.
+    aiokafka swallows what a listener raises, so this one only pauses and starts a task that ends in `_guarded`.
     """
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, fail: Callable[[BaseException], None]) -> None:
         self._queries = queries
+        self._fail = fail
         self._task: asyncio.Task[None] | None = None
         self.consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
 
-    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.stop()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.stop()
+        partitions, consumer = tuple(assigned), self.consumer()
+        if partitions and consumer is not None:
+            consumer.pause(*partitions)
+            self._task = asyncio.create_task(self._guarded(consumer, partitions))
+
+    def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self._task = asyncio.create_task(self._seek(tuple(assigned)))
+    async def _guarded(self, consumer: AIOKafkaConsumer, partitions: tuple[TopicPartition, ...]) -> None:
+        try:
+            await patiently("positions", lambda: self._go_back(consumer, partitions))
+        except Exception as error:  # noqa: BLE001 - nobody awaits the task, and the partitions would stay paused
+            self._fail(error)
 
-    async def _seek(self, assigned: tuple[TopicPartition, ...]) -> None:
-        applied = await patiently("positions", lambda: self._queries.positions(topics.SIGNALS))
-        consumer = self.consumer()
-        if consumer is None:
-            return
-        for partition in assigned:
+    async def _go_back(self, consumer: AIOKafkaConsumer, partitions: tuple[TopicPartition, ...]) -> None:
+        """Raises Transient while the database or Kafka is away; cancelled when the partitions are taken away."""
+        applied = await self._queries.positions(topics.SIGNALS)
+        try:
+            offsets = {partition: await consumer.position(partition) for partition in partitions}
+        except KafkaError as error:
+            raise Transient("Kafka is away") from error
+        for partition, offset in offsets.items():
             wanted = applied.get(partition.partition, 0)
-            if partition in consumer.assignment() and wanted < await consumer.position(partition):
+            if wanted < offset:
                 log.info("reading signals again", partition=partition.partition, from_offset=wanted)
                 consumer.seek(partition, wanted)
+        consumer.resume(*partitions)
 
 
 class CaughtUp:

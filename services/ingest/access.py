@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.announcement import Announcer
@@ -20,14 +20,16 @@ from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem, Transient
 from shared.events import fields
 from shared.events.catalogue import Role
+from shared.faults import faults
 from shared.json_input import loads
 from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
-from shared.web import decode_cursor, json_response, page
+from shared.web import Limit, decode_cursor, json_response, page
 
 # Part of a topic's name: dots and underscores would collide in Kafka's metrics, capitals in people's minds.
 _NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"
 _Admin = Annotated[Principal, Depends(require(ADMIN))]
 BOOTSTRAP: Final = "bootstrap"
+NAME_SHOWN_CHARACTERS: Final = 100
 
 
 def _not_empty_and_unique(items: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ async def _read(request: Request, shape: type[B]) -> B:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise Invalid(fields.faults(error, at=())) from None
+        raise Invalid(faults(error)) from None
 
 
 class Access:
@@ -113,9 +115,9 @@ class Access:
 
     async def issue_to_producer(self, name: str, label: str | None, by: str) -> dict[str, Any]:
         """The answer that shows the key, and the way into Kafka that goes with it, once. Raises Problem 404."""
-        producer = await self._store.producer(name)
+        producer = await self._store.producer(name) if name.isprintable() else None
         if producer is None:
-            raise _not_found(f"there is no producer {name}")
+            raise _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
         fresh = new_key()
         username = f"{name}.{fresh.key_id}"
         password = await self._admin.admit(name, username)
@@ -137,9 +139,9 @@ class Access:
 
     async def revoke(self, key_id: str, by: str) -> None:
         """Raises Problem 404."""
-        record = await self._store.revoke_key(key_id, _now(), by)
+        record = await self._store.revoke_key(key_id, _now(), by) if key_id.isprintable() else None
         if record is None:
-            raise _not_found(f"there is no key {key_id}")
+            raise _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
         self._cache.put(record)
         await self._announce()
 
@@ -185,12 +187,11 @@ def _key_json(key: Key) -> dict[str, Any]:
     return {**shown, "created_at": rfc3339(key.created_at), "revoked_at": revoked}
 
 
-def router(settings: IngestSettings, store: Store, access: Access) -> APIRouter:
+def router(store: Store, access: Access) -> APIRouter:
     routes = APIRouter()
-    limit_query = Query(default=100, ge=1, le=settings.page_limit)
 
     @routes.get("/producers")
-    async def list_producers(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+    async def list_producers(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         rows = await store.producers(decode_cursor(cursor, str), limit + 1)
         return _paged([_producer_json(row) for row in rows], limit, "name")
 
@@ -205,7 +206,7 @@ def router(settings: IngestSettings, store: Store, access: Access) -> APIRouter:
         return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
 
     @routes.get("/keys")
-    async def list_keys(_: _Admin, limit: int = limit_query, cursor: str | None = None) -> Response:
+    async def list_keys(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         rows = await store.keys(decode_cursor(cursor, str), limit + 1)
         return _paged([_key_json(row) for row in rows], limit, "key_id")
 

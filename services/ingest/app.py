@@ -63,7 +63,7 @@ def build(settings: IngestSettings) -> FastAPI:
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access = cache
     app.include_router(events.router(settings, publisher, settings.domain_clock()))
-    app.include_router(access.router(settings, store, keys))
+    app.include_router(access.router(store, keys))
     app.include_router(catalogue_pages.router(settings))
     return app
 

@@ -5,15 +5,15 @@ Source: "Who may say what" in services/ingest/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from shared.errors import Fault
 from shared.events.catalogue import CATALOGUE
-from shared.events.cloudevent import CloudEvent
+from shared.events.cloudevent import CloudEvent, Part
 from shared.events.corrections import SOURCE_PREFIX, EventCorrected
-from shared.events.fields import Told
+from shared.events.fields import Told, is_gln
 from shared.events.movements import StockCounted
 from shared.keys import Principal
 
@@ -42,24 +42,47 @@ def faults(sender: Principal, event: CloudEvent, index: int | None = None) -> li
     return [Fault(fault.field, fault.code, fault.detail, index, event.id) for fault in found]
 
 
+def faults_of_part(sender: Principal, part: Part, index: int | None = None) -> list[Fault]:
+    """Why `sender` may not say an event that is not valid either, as far as it could be read.
+
+    The data of a correction is judged once it is valid: what it corrects and says instead hang together.
+    """
+    found: list[Fault] = []
+    if part.source is not None:
+        found += _of_source(sender, part.source, "source")
+    if part.type is not None:
+        speaks_as = CATALOGUE[part.type].roles & sender.roles
+        if not speaks_as:
+            found.append(_of_role(sender, part.type, "type"))
+        elif isinstance(part.data, dict):
+            found += _of_glns(sender, part.type, speaks_as, _readable(part.type, part.data), "data")
+    return [Fault(fault.field, fault.code, fault.detail, index, part.id) for fault in found]
+
+
+def _readable(type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that decide who may say it, without those that are at fault themselves."""
+    told = {name: data[name] for name in CATALOGUE[type_].own_glns if is_gln(data.get(name))}
+    return {**told, "covers": data.get("covers")}
+
+
 def _of_source(sender: Principal, source: str, at: str) -> Iterator[Fault]:
     if source.removeprefix(SOURCE_PREFIX) not in sender.glns:
         yield Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}")
 
 
 def _of_data(sender: Principal, judged: _Judged) -> Iterator[Fault]:
-    allowed = CATALOGUE[judged.type].roles
-    speaks_as = allowed & sender.roles
+    speaks_as = CATALOGUE[judged.type].roles & sender.roles
     if not speaks_as:
-        yield Fault(judged.type_at, ROLE, f"{judged.type} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
+        yield _of_role(sender, judged.type, judged.type_at)
     elif isinstance(judged.data, EventCorrected):
         yield from _of_correction(sender, judged.data, judged.at)
-    elif REGULATOR in speaks_as and not _is_holders_count(judged.data):
-        return  # a regulator may name any GLN
-    elif speaks_as == {REGULATOR}:
-        yield Fault(f"{judged.at}.covers", ROLE, "a regulator counts for the whole country only")
     else:
-        yield from _of_glns(sender, judged)
+        yield from _of_glns(sender, judged.type, speaks_as, vars(judged.data), judged.at)
+
+
+def _of_role(sender: Principal, type_: str, at: str) -> Fault:
+    allowed = CATALOGUE[type_].roles
+    return Fault(at, ROLE, f"{type_} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
 
 
 def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> Iterator[Fault]:
@@ -73,17 +96,22 @@ def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> It
         yield from _of_data(sender, _Judged(replacement.type, replacement.data, f"{inner}.type", f"{inner}.data"))
 
 
-def _is_holders_count(data: Told) -> bool:
-    return isinstance(data, StockCounted) and data.covers == "holder"
-
-
-def _of_glns(sender: Principal, judged: _Judged) -> Iterator[Fault]:
-    if isinstance(judged.data, StockCounted) and not _is_holders_count(judged.data):
+def _of_glns(
+    sender: Principal, type_: str, speaks_as: frozenset[str], told: Mapping[str, Any], at: str
+) -> Iterator[Fault]:
+    """`told` are fields of the data by name; one that is absent names nobody."""
+    is_count, is_holders = type_ == StockCounted.TYPE, told.get("covers") == "holder"
+    if is_count and not is_holders:
         return  # a count for the whole country is no one's own
-    for name in CATALOGUE[judged.type].own_glns:
-        gln = getattr(judged.data, name)
+    if REGULATOR in speaks_as and not is_count:
+        return  # a regulator may name any GLN
+    if speaks_as == {REGULATOR}:
+        yield Fault(f"{at}.covers", ROLE, "a regulator counts for the whole country only")
+        return
+    for name in CATALOGUE[type_].own_glns:
+        gln = told.get(name)
         if gln is not None and gln not in sender.glns:
-            yield Fault(f"{judged.at}.{name}", FOREIGN_GLN, f"{gln} is none of the GLNs of {sender.name}")
+            yield Fault(f"{at}.{name}", FOREIGN_GLN, f"{gln} is none of the GLNs of {sender.name}")
 
 
 def _or(roles: frozenset[str]) -> str:

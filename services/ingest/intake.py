@@ -11,7 +11,7 @@ from typing import Any, Final
 from services.ingest import authority
 from shared.errors import Fault, Invalid, Problem
 from shared.events import cloudevent
-from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, Said
+from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, NotValid, Said
 from shared.json_input import loads
 from shared.keys import Principal
 
@@ -43,9 +43,12 @@ def read(headers: Mapping[str, str], body: bytes, sender: Principal, now: dateti
             event = cloudevent.check(said(), index)
         except Invalid as error:
             found += (_at(index, fault) for fault in error.faults)
+            if isinstance(error, NotValid):
+                found += authority.faults_of_part(sender, error.part, index)
+                found += _future(error.part.time, index, error.part.id, now, limits.ahead)
             continue
         found += authority.faults(sender, event, index)
-        found += _future(event, index, now, limits.ahead)
+        found += _future(event.time, index, event.id, now, limits.ahead)
         events.append(event)
     if found:
         raise Problem(*_verdict(found), faults=found)
@@ -107,10 +110,10 @@ def _at(index: int, fault: Fault) -> Fault:
     return Fault(fault.field, fault.code, fault.detail, index, fault.id)
 
 
-def _future(event: CloudEvent, index: int, now: datetime, ahead: timedelta) -> Iterator[Fault]:
-    if event.time > now + ahead:
+def _future(time: datetime | None, index: int, id: str | None, now: datetime, ahead: timedelta) -> Iterator[Fault]:
+    if time is not None and time > now + ahead:
         detail = f"the time is more than {ahead.total_seconds():.0f} s ahead of ours, {now.isoformat()}"
-        yield Fault("time", FUTURE_TIME, detail, index, event.id)
+        yield Fault("time", FUTURE_TIME, detail, index, id)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
-import yaml
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
@@ -31,6 +30,7 @@ from services.ingest.settings import IngestSettings
 from shared import topics
 from shared.errors import Transient
 from shared.kafka import confluent_config
+from shared.topic_layout import producer_topic
 
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 PASSWORD_BYTES: Final = 24
@@ -45,7 +45,6 @@ class KafkaAdmin:
 
     def __init__(self, settings: IngestSettings) -> None:
         self._settings = settings
-        self._inbound: dict[str, Any] = yaml.safe_load(settings.topics_file.read_text("utf-8"))["producer_topic"]
         self._client: AdminClient | None = None
 
     async def admit(self, producer: str, username: str) -> str:
@@ -66,20 +65,18 @@ class KafkaAdmin:
         return self._client
 
     def _admit(self, producer: str, username: str, password: str) -> None:
-        topic = NewTopic(
-            topics.inbound(producer),
-            self._inbound["partitions"],
-            self._settings.inbound_replication,
-            config=dict(self._inbound["config"]),
-        )
-        admin = self._admin()
+        settings, admin = self._settings, self._admin()
+        wanted = producer_topic(producer, settings.topics_file, replication=settings.inbound_replication or None)
+        topic = NewTopic(wanted.name, wanted.partitions, wanted.replication, config=dict(wanted.config))
         _wait(admin.create_topics([topic], request_timeout=REQUEST_TIMEOUT_SECONDS), KafkaError.TOPIC_ALREADY_EXISTS)
         info = ScramCredentialInfo(self._mechanism, SCRAM_ITERATIONS)
         self._alter(UserScramCredentialUpsertion(username, info, password.encode()))
-        _wait(admin.create_acls([_acl(AclBinding, producer, username, right) for right in _RIGHTS]))
+        granted = [_acl(AclBinding, producer, username, right) for right in _RIGHTS]
+        _wait(admin.create_acls(granted, request_timeout=REQUEST_TIMEOUT_SECONDS))
 
     def _expel(self, producer: str, username: str) -> None:
-        _wait(self._admin().delete_acls([_acl(AclBindingFilter, producer, username, right) for right in _RIGHTS]))
+        taken = [_acl(AclBindingFilter, producer, username, right) for right in _RIGHTS]
+        _wait(self._admin().delete_acls(taken, request_timeout=REQUEST_TIMEOUT_SECONDS))
         self._alter(UserScramCredentialDeletion(username, self._mechanism), KafkaError.RESOURCE_NOT_FOUND)
 
     def _alter(self, change: UserScramCredentialAlteration, *tolerated: int) -> None:
@@ -126,3 +123,5 @@ def _failures(futures: Iterable[Future[Any]]) -> Iterable[KafkaError]:
             future.result(REQUEST_TIMEOUT_SECONDS * 2)
         except KafkaException as error:
             yield error.args[0]
+        except TimeoutError:
+            yield KafkaError(KafkaError._TIMED_OUT)

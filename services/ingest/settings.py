@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
+from yaml import YAMLError
 
 from shared.keys import key_id_of
 from shared.settings import ROOT, ServiceSettings, settings_config
+from shared.topic_layout import producer_topic
 
 
 class IngestSettings(ServiceSettings):
@@ -19,7 +21,7 @@ class IngestSettings(ServiceSettings):
     kafka_admin_username: str
     kafka_admin_password: SecretStr
     topics_file: Path
-    inbound_replication: int = Field(ge=-1)
+    inbound_replication: int = Field(ge=0)
 
     batch_limit_events: int = Field(gt=0)
     future_tolerance_seconds: float = Field(ge=0)
@@ -33,8 +35,13 @@ class IngestSettings(ServiceSettings):
 
     @field_validator("topics_file")
     @classmethod
-    def _from_the_root(cls, value: Path) -> Path:
-        return value if value.is_absolute() else ROOT / value
+    def _describes_inbound_topics(cls, value: Path) -> Path:
+        file = value if value.is_absolute() else ROOT / value
+        try:
+            producer_topic("someone", file)
+        except (OSError, KeyError, TypeError, AttributeError, YAMLError) as error:
+            raise ValueError(f"{file} does not say what the topic of a producer is like: {error!r}") from None
+        return file
 
     @field_validator("bootstrap_admin_key")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -17,8 +17,9 @@ from pydantic_core import PydanticCustomError
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.events import corrections, fields
-from shared.events.catalogue import CATALOGUE, route
+from shared.events.catalogue import CATALOGUE, EventType, route
 from shared.events.fields import Told
+from shared.faults import faults
 from shared.json_input import loads
 
 SPEC_VERSION: Final = "1.0"
@@ -46,9 +47,9 @@ class Said:
 
     @property
     def id(self) -> str | None:
-        """The event's id where it has a usable one, to name it in faults."""
+        """The event's id where it has a usable one, to name it in faults: every fault repeats it."""
         value = self.attributes.get("id")
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_BYTES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,25 @@ class CloudEvent:
     type: str
     time: datetime
     data: Told
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What could be read of an event that is not valid; None is what could not. `data` is as it was sent."""
+
+    id: str | None
+    source: str | None
+    type: str | None
+    time: datetime | None
+    data: Any
+
+
+class NotValid(Invalid):
+    """A CloudEvent that the catalogue does not allow; `part` is for whoever has more to find wrong with it."""
+
+    def __init__(self, faults: Sequence[Fault], part: Part) -> None:
+        super().__init__(faults)
+        self.part = part
 
 
 class Record(NamedTuple):
@@ -122,26 +142,43 @@ def _decoded(value: dict[str, Any], id: str | None, index: int | None) -> Any:
 
 
 def check(said: Said, index: int | None = None) -> CloudEvent:
-    """The event that `said` holds, its data normalised. Raises Invalid with every fault."""
+    """The event that `said` holds, its data normalised.
+
+    Raises Invalid if it is no CloudEvent, NotValid with every fault if it is none of the catalogue.
+    """
     found = _envelope_faults(said, index)
     if any(fault.code == NO_CLOUDEVENT for fault in found):
         raise Invalid(found)
-    attributes = said.attributes
-    time = _time(attributes.get("time"))
-    if isinstance(time, Fault):
-        found.append(Fault(time.field, time.code, time.detail, index, said.id))
-    known = CATALOGUE.get(attributes["type"])
+    source = None if any(fault.field == "source" for fault in found) else said.attributes["source"]
+    time = _time_of(said, index, found)
+    known = _type_of(said, index, found)
+    data = None if known is None else _data_of(known, said, index, found)
+    if found or source is None or time is None or known is None or data is None:
+        raise NotValid(found, Part(said.id, source, None if known is None else known.name, time, said.data))
+    return CloudEvent(source, said.attributes["id"], known.name, time, data)
+
+
+def _time_of(said: Said, index: int | None, found: list[Fault]) -> datetime | None:
+    time = _time(said.attributes.get("time"))
+    if isinstance(time, datetime):
+        return time
+    found.append(Fault(time.field, time.code, time.detail, index, said.id))
+    return None
+
+
+def _type_of(said: Said, index: int | None, found: list[Fault]) -> EventType | None:
+    known = CATALOGUE.get(said.attributes["type"])
     if known is None:
         found.append(Fault("type", "unknown_type", "no type of the catalogue, see GET /catalogue", index, said.id))
-        raise Invalid(found)
+    return known
+
+
+def _data_of(known: EventType, said: Said, index: int | None, found: list[Fault]) -> Told | None:
     try:
-        data = known.model.model_validate(said.data)
+        return known.model.model_validate(said.data)
     except ValidationError as error:
-        found += fields.faults(error, index, said.id)
-        raise Invalid(found) from None
-    if found or isinstance(time, Fault):
-        raise Invalid(found)
-    return CloudEvent(attributes["source"], attributes["id"], known.name, time, data)
+        found += faults(error, index, said.id, at=("data",))
+        return None
 
 
 def _envelope_faults(said: Said, index: int | None) -> list[Fault]:
@@ -172,18 +209,20 @@ def _version_fault(name: str, value: Any) -> tuple[str, str] | None:
 def _id_fault(name: str, value: Any) -> tuple[str, str] | None:
     if fault := _text_fault(name, value):
         return fault
-    if len(value) > corrections.EVENT_ID_CHARACTERS:
-        return "length", f"an id has at most {corrections.EVENT_ID_CHARACTERS} characters"
     if _UNPRINTABLE.search(value):
         return "control_character", "holds a control character or a lone surrogate"
-    return None
+    return _refusal(corrections.event_id, value)
 
 
 def _source_fault(name: str, value: Any) -> tuple[str, str] | None:
     if fault := _text_fault(name, value):
         return fault
+    return _refusal(corrections.source, value)
+
+
+def _refusal(check: Callable[[str], str], value: str) -> tuple[str, str] | None:
     try:
-        corrections.source(value)
+        check(value)
     except PydanticCustomError as error:
         return error.type, error.message()
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -21,9 +20,9 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from shared.errors import Fault
+from shared.faults import NESTED
 
 MAX_PACKS: Final = 10**12
 MAX_VND: Final = 10**15
@@ -92,6 +91,13 @@ def gtin(value: str) -> str:
 def gln(value: str) -> str:
     """`value`, a GLN. Raises PydanticCustomError `pattern` or `check_digit`."""
     return _digits(value, (13,), "GLN")
+
+
+def is_gln(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(gln(value))
+    except PydanticCustomError:
+        return False
 
 
 def _lot(value: str) -> str:
@@ -206,7 +212,12 @@ TopicKey = Annotated[str, StringConstraints(min_length=1, max_length=KEY_CHARACT
 
 
 def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    """Counted before its items are looked at: pydantic would describe every one of a million wrong ones."""
+    if not isinstance(value, list):
+        return value
+    if len(value) > MAX_ITEMS:
+        _refuse("length", f"at most {MAX_ITEMS} items, not {len(value)}")
+    return tuple(value)
 
 
 AS_TUPLE: Final = BeforeValidator(_as_tuple)  # JSON knows lists only; a frozen model holds tuples
@@ -226,88 +237,5 @@ def refuse(code: str, detail: str) -> NoReturn:
 
 
 def refuse_nested(error: ValidationError) -> NoReturn:
-    """Hands the faults of an inner object on, to be told one by one by `faults`."""
-    raise PydanticCustomError("nested", "the inner object is not valid", {"error": error})
-
-
-# What pydantic calls an error -> what we promise to call it. Codes of our own raise under their own names.
-_CODES: Final = {
-    "missing": "missing",
-    "extra_forbidden": "unknown_field",
-    "literal_error": "choice",
-    "string_too_short": "length",
-    "string_too_long": "length",
-    "too_short": "length",
-    "too_long": "length",
-    "greater_than": "range",
-    "greater_than_equal": "range",
-    "less_than": "range",
-    "less_than_equal": "range",
-    "string_pattern_mismatch": "pattern",
-    "string_unicode": "control_character",
-    "int_from_float": "type",
-    "int_parsing": "type",
-    "int_parsing_size": "range",
-    "date_from_datetime_inexact": "date",
-}
-OWN_CODES: Final = frozenset(
-    {
-        "check_digit",
-        "control_character",
-        "country",
-        "date",
-        "decimal",
-        "duplicate",
-        "key_mismatch",
-        "nothing_changed",
-        "one_of",
-        "order",
-        "pattern",
-        "range",
-        "topic_mismatch",
-        "type",
-        "unknown_type",
-    }
-)
-
-
-# Where pydantic's own words say too little to a producer's engineer.
-_DETAILS: Final = {"unknown_field": "there is no such field", "missing": "the field is required"}
-
-
-def _code(kind: str) -> str:
-    if kind in OWN_CODES:
-        return kind
-    if kind in _CODES:
-        return _CODES[kind]
-    return "type" if kind.endswith("_type") else "invalid"
-
-
-def path(location: tuple[int | str, ...]) -> str:
-    """A dotted path such as data.inputs[0].gtin."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def faults(
-    error: ValidationError, index: int | None = None, id: str | None = None, at: tuple[int | str, ...] = ("data",)
-) -> list[Fault]:
-    """Everything that `error` says, in the words we promise to producers; `at` is where the model stands."""
-    return list(_faults(error, index, id, at))
-
-
-def _faults(error: ValidationError, index: int | None, id: str | None, at: tuple[int | str, ...]) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_input=False):
-        where = (*at, *item["loc"])
-        if item["type"] == "nested":
-            yield from _faults(_inner(item), index, id, where)
-        else:
-            code = _code(item["type"])
-            yield Fault(path(where), code, _DETAILS.get(code, item["msg"]), index, id)
-
-
-def _inner(item: ErrorDetails) -> ValidationError:
-    inner: ValidationError = item["ctx"]["error"]
-    return inner
+    """Hands the faults of an inner object on, to be told one by one by shared.faults."""
+    raise PydanticCustomError(NESTED, "the inner object is not valid", {"error": error})

@@ -8,12 +8,12 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
 
-from services.alerts import sender as sender_module
 from services.alerts.destination import Policy
+from services.alerts.names import Names
 from services.alerts.retry import Attempt
 from services.alerts.sender import RESPONSE_HEAD_BYTES, Request, Sender
 from shared.clock import RealClock
@@ -44,7 +44,7 @@ async def serving(behaviour: Behaviour) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
-    made = Sender(LOCAL, RealClock(), timeout_seconds=TIMEOUT_SECONDS, connect_timeout_seconds=TIMEOUT_SECONDS)
+    made = Sender(Names(), LOCAL, RealClock(), timeout_seconds=TIMEOUT_SECONDS, connect_timeout_seconds=TIMEOUT_SECONDS)
     yield made
     await made.close()
 
@@ -192,7 +192,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(sender: Sender) 
     assert attempt.status is None
 
 
-async def test_a_name_is_resolved_and_each_of_its_addresses_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_is_resolved_and_each_of_its_addresses_checked() -> None:
     connections = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,26 +200,26 @@ async def test_a_name_is_resolved_and_each_of_its_addresses_checked(monkeypatch:
         connections += 1
         await answering(OK + b"Content-Length: 0\r\n\r\n")(reader, writer)
 
-    async def two_faced(host: str, port: int) -> list[object]:
-        return [ip_address("127.0.0.1"), ip_address("10.0.0.1")]
-
-    async def honest(host: str, port: int) -> list[object]:
-        return [ip_address("127.0.0.1")]
-
-    made = Sender(LOCAL, RealClock(), timeout_seconds=TIMEOUT_SECONDS, connect_timeout_seconds=TIMEOUT_SECONDS)
+    addresses = ["127.0.0.1", "10.0.0.1"]
+    made = Sender(
+        Names(lambda host: addresses),
+        LOCAL,
+        RealClock(),
+        timeout_seconds=TIMEOUT_SECONDS,
+        connect_timeout_seconds=TIMEOUT_SECONDS,
+    )
     async with serving(count) as url:
         named = url.replace("127.0.0.1", "receiver.example")
-        monkeypatch.setattr(sender_module, "resolve", two_faced)
         refused = await post(made, named)
         assert connections == 0
         assert refused.error is not None and "10.0.0.1 is not a public address" in refused.error
-        monkeypatch.setattr(sender_module, "resolve", honest)
+        addresses.pop()
         assert (await post(made, named)).succeeded
     await made.close()
 
 
 async def test_a_name_that_leads_home_is_refused_where_nothing_is_listed() -> None:
-    made = Sender(Policy(allow_http=True), RealClock(), timeout_seconds=2.0, connect_timeout_seconds=1.0)
+    made = Sender(Names(), Policy(allow_http=True), RealClock(), timeout_seconds=2.0, connect_timeout_seconds=1.0)
     async with serving(answering(OK + b"\r\n")) as url:
         for host in ("localhost", "127.0.0.1", "[::ffff:127.0.0.1]"):
             attempt = await made.post(Request(url.replace("127.0.0.1", host), {}, b"{}"))

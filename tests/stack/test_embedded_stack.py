@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import asyncpg
 import pytest
@@ -222,14 +225,24 @@ def _logins(place: tuple[Path, int]) -> tuple[str, dict[str, Any]]:
     return database.url("supply"), client_options(kafka, "admin", passwords["kafka-admin"])
 
 
-def test_sigterm_and_ctrl_c_leave_no_child(place: tuple[Path, int]) -> None:
+def _send_webhook(place: tuple[Path, int], summary: str) -> None:
+    """To the receiver, unsigned, which is kept and shown too."""
+    body = json.dumps({"type": "supply.alert.firing.v1", "data": {"summary": summary}}).encode()
+    request = Request(f"http://{HOST}:{Ports(place[1]).of('receiver')}/webhooks", body, method="POST")
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(request, timeout=TIMEOUT_SECONDS)
+
+
+def test_sigterm_and_ctrl_c_show_what_arrived_and_leave_no_child(place: tuple[Path, int]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with foreground(*place) as running:
             running.wait_until_ready()
             children = running.children()
             assert {"kafka", "postgres", "receiver"} <= children.keys()
+            _send_webhook(place, f"told before signal {number}")
             code, said = running.end(number)
         assert code == 0, said
+        assert sum(f"told before signal {number}" in line for line in said.splitlines()) == 1
         assert alive(children) == []
         assert not (place[0] / "credentials.json").exists()
 

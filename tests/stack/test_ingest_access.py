@@ -9,12 +9,16 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from confluent_kafka.admin import ConfigResource
 
+from deploy.kafka.plan import TOPICS_FILE
 from deploy.local.stack import Stack
 from shared import topics
 from shared.events.fields import check_digit
+from shared.topic_layout import producer_topic
 from tests.stack.waiting import eventually
 
+ADMIN_TIMEOUT_SECONDS = 10.0
 Call = Callable[..., Awaitable[tuple[int, Any]]]
 
 
@@ -96,6 +100,18 @@ async def test_a_producer_writes_to_its_own_topic_alone_until_its_key_is_revoked
         await producer.stop()
 
 
+async def test_the_topic_of_a_producer_is_laid_out_as_the_file_of_topics_says(call: Call, stack: Stack) -> None:
+    issued = await new_producer(call, "laid-out", 70_004)
+    wanted = producer_topic("laid-out", TOPICS_FILE, replication=1)
+    admin, name = stack.kafka.admin_login.client(), issued["kafka"]["topic"]
+    partitions = admin.list_topics(name, timeout=ADMIN_TIMEOUT_SECONDS).topics[name].partitions
+    assert (name, len(partitions)) == (wanted.name, wanted.partitions)
+    [described] = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)]).values()
+    found = {key: entry.value for key, entry in described.result(ADMIN_TIMEOUT_SECONDS).items()}
+    assert {key: found[key] for key in wanted.config} == wanted.config
+    assert wanted.config["message.timestamp.type"] == "LogAppendTime"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -111,6 +127,13 @@ async def test_a_producer_writes_to_its_own_topic_alone_until_its_key_is_revoked
 async def test_a_producer_that_cannot_be_is_refused(call: Call, body: dict[str, Any], status: int, code: str) -> None:
     answered, problem = await call("POST", "/producers", body)
     assert (answered, [fault["code"] for fault in problem["errors"]]) == (status, [code])
+
+
+@pytest.mark.parametrize("name", ["nobody", "%00", "%ff", "x" * 3000])
+async def test_what_is_not_there_is_not_found_however_it_is_called(call: Call, name: str) -> None:
+    for method, path in (("DELETE", f"/keys/{name}"), ("POST", f"/producers/{name}/keys")):
+        status, problem = await call(method, path, {})
+        assert (status, [fault["code"] for fault in problem["errors"]]) == (404, ["not_found"])
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

@@ -120,6 +120,19 @@ def test_the_schedule_of_retries(number: int, seconds: int) -> None:
         (attempt(429, retry_after="Mon, 01 Mar 2027 01:00:00 GMT"), 1, Again(NOW + timedelta(seconds=5))),
         (attempt(429, retry_after="99999999999"), 1, Again(NOW + timedelta(hours=24))),
         (attempt(429, retry_after="tomorrow"), 1, Again(NOW + timedelta(seconds=5))),
+        *(
+            (attempt(429, retry_after=hostile), 1, Again(NOW + timedelta(seconds=5)))
+            for hostile in (
+                "Mon, 01 Mar 99999999999 02:30:00 GMT",
+                "Mon, 01 Mar 99999999999999999999 02:30:00 GMT",
+                "Mon, 99999999999999999999 Mar 2027 02:30:00 GMT",
+                "Mon, 01 Mar 2027 02:30:00 +99999999999999",
+                "Mon, 01 Jan 0001 00:00:00 +2359",
+                "",
+                ",",
+            )
+        ),
+        (attempt(429, retry_after="Fri, 31 Dec 9999 23:59:59 -2359"), 1, Again(NOW + timedelta(hours=24))),
         (attempt(429, retry_after="-5"), 1, Again(NOW + timedelta(seconds=5))),
         (attempt(429, retry_after="٣"), 1, Again(NOW + timedelta(seconds=5))),
     ],

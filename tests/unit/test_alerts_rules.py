@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from starlette.routing import Match
 
 from services.alerts.alert import Alert
 from services.alerts.evaluation import HORIZON_DAYS, evaluate
 from services.alerts.facts import Facts, Signal, number
 from services.alerts.lifecycle import Verdict
-from services.alerts.rule_files import duration, load_rules, read_rules
+from services.alerts.links import links
+from services.alerts.rule_files import duration, load_rules, read_rules, samples
+from services.supply import figures_api, ledger_api
 from shared.clock import start_of
 from shared.errors import Invalid
 from tests.unit.alerts_given import NOW, SUPPLY_URL, anomaly, built_in, goal, obligation, rule_set, rules
@@ -62,7 +66,6 @@ def test_a_summary_says_what_is_wrong_by_how_much_and_since_when() -> None:
     assert change.alert.finding.links == {
         "goal": "http://supply.example/goals/volume",
         "indicator": "http://supply.example/indicators?name=domestic_share_volume&scope=all&effective=2027-03-01",
-        "explain": "http://supply.example/indicators/domestic_share_volume/explain?scope=all&effective=2027-03-01",
     }
 
 
@@ -107,6 +110,18 @@ def test_an_anomaly_is_open_from_its_start_to_its_end_and_leads_to_its_events() 
     assert change.alert.finding.links["events"] == ["http://supply.example/events/urn%3Agln%3A9521000000032/a%2F1"]
     ended = evaluate(built_in(), anomaly(2, until="2027-03-02"), opened.alerts, SUPPLY_URL, NOW)
     assert [change.transition.value for change in ended.changes] == ["resolved"]
+
+
+@pytest.mark.parametrize("kind", ["indicator", "goal", "obligation", "anomaly"])
+def test_an_alert_leads_to_addresses_that_supply_answers(kind: str) -> None:
+    routes = [*figures_api.router.routes, *ledger_api.router.routes]
+    for signal in samples(kind):
+        found = links(signal, SUPPLY_URL)
+        assert found
+        events = found.pop("events", [])
+        for address in (*found.values(), *events):
+            asked = {"type": "http", "method": "GET", "path": unquote(urlsplit(address).path)}
+            assert any(route.matches(asked)[0] is Match.FULL for route in routes), address
 
 
 HYSTERESIS = """
@@ -158,6 +173,16 @@ def test_overrides_hold_for_the_subjects_they_match() -> None:
 
 def test_a_pending_alert_is_woken_when_its_wait_ends() -> None:
     assert evaluate(rule_set(HYSTERESIS), stock("1.0"), {}, SUPPLY_URL, NOW).wake_at == NOW + timedelta(days=3)
+
+
+def test_a_deadline_that_passes_while_nothing_is_known_wakes_nobody_until_a_signal_says_more() -> None:
+    chosen = rule_set(HYSTERESIS)
+    pending = evaluate(chosen, stock("1.0"), {}, SUPPLY_URL, NOW)
+    late = NOW + timedelta(days=3)
+    silent = evaluate(chosen, stock(None, version=2), pending.alerts, SUPPLY_URL, late)
+    assert (silent.wake_at, [alert.state.value for alert in silent.alerts.values()]) == (None, ["pending"])
+    [fired] = evaluate(chosen, stock("1.0", version=3), silent.alerts, SUPPLY_URL, late).changes
+    assert fired.name == "firing"
 
 
 def test_an_alert_whose_rule_is_gone_ends() -> None:
@@ -225,6 +250,12 @@ def test_durations() -> None:
         timedelta(days=2),
         timedelta(weeks=1),
     ]
+
+
+@pytest.mark.parametrize("text", ["", "2", "d", "2y", "-1d", "1.5d", "999999w", "3651d"])
+def test_what_is_no_duration_or_leads_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        duration(text)
 
 
 @pytest.mark.parametrize(

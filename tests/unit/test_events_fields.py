@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared import faults
 from shared.errors import Invalid
-from shared.events import catalogue, cloudevent, fields
+from shared.events import catalogue, cloudevent
 
 MISSING = object()
 
@@ -108,6 +109,9 @@ CASES: list[tuple[str, str, Any, str, str]] = [
     ("event.corrected", "id", MISSING, "id", "no_cloudevent"),
     ("event.corrected", "id", 7, "id", "no_cloudevent"),
     ("event.corrected", "id", "x" * 513, "id", "length"),
+    ("event.corrected", "id", "\U0001f48a" * 129, "id", "length"),
+    ("event.corrected", "data/corrects/id", "", "data.corrects.id", "length"),
+    ("event.corrected", "data/corrects/id", "ệ" * 171, "data.corrects.id", "length"),
     ("event.corrected", "specversion", "0.3", "specversion", "no_cloudevent"),
     ("event.corrected", "datacontenttype", "text/xml", "datacontenttype", "choice"),
     ("event.corrected", "data_base64", "e30=", "data_base64", "one_of"),
@@ -131,7 +135,7 @@ def test_every_fault_of_an_event_is_told_at_once() -> None:
 
 
 def test_every_code_of_our_own_is_tested_above() -> None:
-    assert {case[4] for case in CASES} | {"topic_mismatch"} >= fields.OWN_CODES
+    assert {case[4] for case in CASES} | {"topic_mismatch"} >= faults.OWN_CODES
 
 
 def test_a_replacement_stays_on_its_topic() -> None:

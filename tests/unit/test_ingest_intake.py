@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.ingest import intake
 from services.ingest.intake import Limits
-from shared.errors import Problem
+from shared.errors import FAULTS_TOLD, Problem
 from shared.events.cloudevent import BATCH, STRUCTURED, CloudEvent
 from tests.unit.ingest_given import OTHER, OWN, said, sender
 
@@ -135,6 +135,87 @@ def test_a_sender_with_several_glns_may_use_each_as_its_source() -> None:
     assert read(said("batch.released", source=f"urn:gln:{OWN}"))
 
 
+LATE = {"time": "2150-01-01T00:00:00Z"}
+FAR = f"urn:gln:{OTHER}"
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "faults"),
+    [
+        (
+            said("batch.released", source=FAR, gtin="09520000010011") | LATE,
+            422,
+            ["data.gtin check_digit", "source foreign_source", "time future_time"],
+        ),
+        (
+            said("batch.produced", manufacturer=OTHER, site="1", gtin="1"),
+            422,
+            ["data.gtin pattern", "data.manufacturer foreign_gln", "data.site pattern"],
+        ),
+        (
+            said("import.received", importer=OTHER, quantity=0),
+            422,
+            ["data.quantity range", "type role"],
+        ),
+        (said("import.received", source=FAR, importer=OTHER), 403, ["source foreign_source", "type role"]),
+        (
+            said("batch.released", source=FAR) | LATE | {"type": "supply.batch.eaten.v1"},
+            422,
+            ["source foreign_source", "time future_time", "type unknown_type"],
+        ),
+        (
+            said("stock.counted", holder=OTHER, covers="holder", quantity=-1),
+            422,
+            ["data.holder foreign_gln", "data.quantity range"],
+        ),
+        (said("stock.counted", holder=OTHER, covers="some", lot=""), 422, ["data.covers choice", "data.lot pattern"]),
+        (said("batch.released", source="urn:gln:1") | {"time": "now"}, 422, ["source pattern", "time time"]),
+        ({**said("batch.released", source=FAR), "data": 7}, 422, ["data type", "source foreign_source"]),
+    ],
+)
+def test_what_is_wrong_with_an_event_in_several_ways_is_told_at_once(
+    event: dict[str, Any], status: int, faults: list[str]
+) -> None:
+    answered, found = refused(event)
+    assert (answered, sorted(f"{field} {code}" for _, field, code in found)) == (status, faults)
+
+
+def test_a_regulator_may_name_any_gln_also_in_an_event_that_is_not_valid() -> None:
+    event = said("transfer.signed", recipient=OTHER, title="")
+    with pytest.raises(Problem) as error:
+        intake.read({"content-type": STRUCTURED}, json.dumps(event).encode(), sender("regulator"), NOW, LIMITS)
+    assert [(fault.field, fault.code) for fault in error.value.faults] == [("data.title", "length")]
+
+
+def told(body: Any, content_type: str = STRUCTURED) -> Problem:
+    with pytest.raises(Problem) as error:
+        read(body, content_type)
+    return error.value
+
+
+def test_a_request_full_of_faults_is_told_the_first_of_them_and_how_many_more() -> None:
+    unknown = {f"{number:x}": 0 for number in range(58_000)}
+    event = {**RELEASED, "id": "x" * 500_000, "data": {**RELEASED["data"], **unknown}}
+    problem = told(event)
+    assert problem.status == 422
+    assert len(problem.faults) == FAULTS_TOLD + 1
+    assert (problem.faults[0].field, problem.faults[0].code) == ("id", "length")
+    last = problem.faults[-1]
+    assert (last.field, last.code, last.detail) == (None, "more_faults", f"and {58_001 - FAULTS_TOLD} more faults")
+    assert len(json.dumps(problem.body())) < 100_000
+
+
+def test_a_list_that_is_far_too_long_is_one_fault() -> None:
+    event = said("batch.produced")
+    event["data"]["inputs"] = [0] * 500_000
+    assert refused(event) == (422, [(0, "data.inputs", "length")])
+
+
+def test_faults_that_are_not_told_still_count_for_the_status() -> None:
+    assert told([FOREIGN] * (FAULTS_TOLD + 1) + [WRONG], BATCH).status == 422
+    assert told([FOREIGN] * (FAULTS_TOLD + 1), BATCH).status == 403
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -152,8 +233,8 @@ def test_whatever_is_sent_is_taken_or_refused_with_faults(changes: dict[str, Any
     try:
         read([event], BATCH)
     except Problem as problem:
-        told = problem
+        refusal = problem
     else:
         return
-    assert told.status in (400, 403, 422)
-    assert told.faults
+    assert refusal.status in (400, 403, 422)
+    assert refusal.faults

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -66,6 +68,52 @@ def test_what_no_door_lets_in(body: bytes, expected: str) -> None:
 )
 def test_what_only_looks_bad_is_read(body: bytes) -> None:
     assert loads(body) == json.loads(body)
+
+
+def seconds(body: bytes) -> float:
+    """How long it takes to read or refuse `body`: of three times the shortest."""
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        with suppress(Invalid):
+            loads(body)
+        taken.append(time.process_time() - started)
+    return min(taken)
+
+
+MEBIBYTE = 1024 * 1024
+KEYS = b",".join(b'"%x":0' % number for number in range(MEBIBYTE // 10))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]" * 21 + b'"' + b'\\"' * (MEBIBYTE // 2 - 30),
+        b"[]" * 21 + b'"' + b"\\" * (MEBIBYTE - 50),
+        b'"' * MEBIBYTE,
+        b"{" + KEYS + b',"1":0}',
+        b"{" + KEYS + b',"%x":0}' % (MEBIBYTE // 10 - 1),
+        b'{"' + b"k" * (MEBIBYTE // 2) + b'":{"\\/":0,' + KEYS[: MEBIBYTE // 2 - 50].rpartition(b",")[0] + b"}}",
+    ],
+    ids=["escaped quotes", "backslashes", "quotes", "first key twice", "last key twice", "long path"],
+)
+def test_no_body_takes_more_than_a_moment(body: bytes) -> None:
+    assert MEBIBYTE * 0.9 < len(body) <= MEBIBYTE
+    assert seconds(body) < 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"a":[0,{"b c":"\\u0000"}]}', "a[1].b c"),
+        (b'{"a":{"\\u0000":1}}', "a"),
+        (b'"\\u0000"', None),
+    ],
+)
+def test_a_control_character_is_told_by_its_place(body: bytes, field: str | None) -> None:
+    with pytest.raises(Invalid) as error:
+        loads(body)
+    assert [fault.field for fault in error.value.faults] == [field]
 
 
 TEXT = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
 
-from deploy.local.receiver import delivery_line, summary, verification_error
+from deploy.local.growing import GrowingFile
+from deploy.local.receiver import LINE_MAX_LENGTH, delivery_line, summary, told_of, verification_error
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 BODY = json.dumps(
@@ -65,3 +67,39 @@ def test_people_read_one_line_an_alert() -> None:
     assert "firing" in good and "share off its path" in good and "signed" in good
     assert "NOT VERIFIED (no signature)" in bad
     assert "\n" not in good + bad
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": ["x"], "data": {"severity": {}, "summary": "a\nb\x1b[31m"}},
+        {"type": None, "data": {"severity": 7, "rule": ["x"] * 1000}},
+        {"data": 7},
+        [],
+    ],
+)
+def test_whatever_was_sent_is_one_printable_line(body: object) -> None:
+    line = told_of(
+        json.dumps(delivery_line(datetime(2026, 11, 23, tzinfo=UTC), json.dumps(body).encode(), {}, "no")).encode()
+    )
+    assert line.isprintable() and len(line) <= LINE_MAX_LENGTH
+    assert line.startswith("2026-11-23")
+
+
+def test_a_line_of_the_log_that_was_cut_off_is_said_to_be_unreadable() -> None:
+    assert "cannot be read" in told_of(b'{"received_at": "2026')
+
+
+def test_only_what_has_been_added_is_read_and_only_whole_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    everything, fresh = GrowingFile(log), GrowingFile(log, only_new=True)
+    assert everything.lines() == fresh.lines() == []
+    log.write_bytes(b"one\ntw")
+    late = GrowingFile(log, only_new=True)
+    assert everything.lines() == fresh.lines() == [b"one"]
+    with log.open("ab") as more:
+        more.write(b"o\nthree\n")
+    assert everything.lines() == [b"two", b"three"]
+    assert late.lines() == [b"o", b"three"]
+    log.write_bytes(b"new\n")
+    assert everything.lines() == [b"new"]

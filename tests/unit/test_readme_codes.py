@@ -1,0 +1,47 @@
+"""The READMEs tell whoever calls a service every code that it can answer with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from services.ingest import authority, intake
+from shared import errors, faults
+from shared.events import cloudevent
+from shared.settings import ROOT
+
+# Where faults are named by a word in place: Fault(field, "code", …), refuse("code", …), _conflict(field, "code", …)
+IN_PLACE = re.compile(r'(?:Fault\((?:"[^"]*"|[a-z_]+|None), |_?refuse\(|_conflict\("[a-z]+", )"([a-z_0-9]+)",')
+EVERYWHERE = [Path(ROOT, "shared", name) for name in ("json_input.py", "web.py", "access.py")]
+INGEST = [*Path(ROOT, "services", "ingest").glob("*.py"), *Path(ROOT, "shared", "events").glob("*.py")]
+# A mistake in a rule stops the start and is told to whoever starts it.
+ALERTS = [file for file in Path(ROOT, "services", "alerts").glob("*.py") if file.name != "rule_files.py"]
+# What pydantic can say of a body or of parameters; alerts takes no day and no moment.
+OF_MODELS = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS}
+OF_EVENTS = {
+    *faults.OWN_CODES,
+    *authority.CODES,
+    intake.FUTURE_TIME,
+    intake.TOO_MANY,
+    intake.MEDIA_TYPE,
+    intake.CONTENT_ENCODING,
+    cloudevent.NO_CLOUDEVENT,
+}
+
+
+@pytest.mark.parametrize(
+    ("service", "sources", "named"),
+    [("ingest", INGEST, OF_MODELS | OF_EVENTS), ("alerts", ALERTS, OF_MODELS - {"date", "time"})],
+)
+def test_every_code_is_explained(service: str, sources: list[Path], named: set[str]) -> None:
+    readme = ROOT / "services" / service / "README.md"
+    told = {code for row in readme.read_text("utf-8").splitlines() for code in _codes_of(row)}
+    used = {code for source in (*EVERYWHERE, *sources) for code in IN_PLACE.findall(source.read_text("utf-8"))}
+    assert {"json", "cursor", "not_found"} <= used
+    assert (used | named) - told == set()
+
+
+def _codes_of(row: str) -> list[str]:
+    return re.findall(r"`([a-z_0-9]+)`", row.split("|")[1]) if row.startswith("| `") else []
