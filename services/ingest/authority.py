@@ -47,11 +47,18 @@ def _of_source(sender: Principal, source: str, at: str) -> Iterator[Fault]:
         yield Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}")
 
 
+def role_fault(sender: Principal, type_: str, at: str) -> Fault | None:
+    """Why `sender` may say nothing of this type, whatever it holds; None if it may."""
+    allowed = CATALOGUE[type_].roles
+    if allowed & sender.roles:
+        return None
+    return Fault(at, ROLE, f"{type_} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
+
+
 def _of_data(sender: Principal, judged: _Judged) -> Iterator[Fault]:
-    allowed = CATALOGUE[judged.type].roles
-    speaks_as = allowed & sender.roles
-    if not speaks_as:
-        yield Fault(judged.type_at, ROLE, f"{judged.type} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
+    speaks_as = CATALOGUE[judged.type].roles & sender.roles
+    if forbidden := role_fault(sender, judged.type, judged.type_at):
+        yield forbidden
     elif isinstance(judged.data, EventCorrected):
         yield from _of_correction(sender, judged.data, judged.at)
     elif REGULATOR in speaks_as and not _is_holders_count(judged.data):
