@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.epcis.occasion import Original
@@ -155,6 +155,7 @@ def test_a_class_without_lot_a_logistic_unit_and_a_broken_identifier_are_incompl
     assert missing(broken) == [("quantityList[0]", "identifier")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 10**6)), min_size=1, max_size=12), st.randoms())
 def test_the_sum_by_lot_is_the_same_for_every_order_of_the_classes(
     told_packs: list[tuple[str, int]], chance: Any

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.epcis.contexts import contexts
@@ -204,6 +204,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(extension=JSON, chance=st.randoms())
 def test_the_order_of_names_and_of_lists_never_matters(extension: Any, chance: Any) -> None:
     event = {

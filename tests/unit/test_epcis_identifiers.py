@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.epcis import identifiers
@@ -125,6 +125,7 @@ def test_every_key_has_one_canonical_link_of_its_finest_part(uri: str, link: str
     assert again is not None and again.link() == found
 
 
+@settings(deadline=None)
 @given(
     item=st.integers(0, 999_999).map("{:06d}".format),
     lot=st.text(alphabet=string.ascii_letters + string.digits + "!\"%&'()*+,-./:;<=>?_", min_size=1, max_size=20),
