@@ -52,8 +52,8 @@ def faults_of_part(sender: Principal, part: Part, index: int | None = None) -> l
         found += _of_source(sender, part.source, "source")
     if part.type is not None:
         speaks_as = CATALOGUE[part.type].roles & sender.roles
-        if not speaks_as:
-            found.append(_of_role(sender, part.type, "type"))
+        if forbidden := role_fault(sender, part.type, "type"):
+            found.append(forbidden)
         elif isinstance(part.data, dict):
             found += _of_glns(sender, part.type, speaks_as, _readable(part.type, part.data), "data")
     return [Fault(fault.field, fault.code, fault.detail, index, part.id) for fault in found]
@@ -70,19 +70,22 @@ def _of_source(sender: Principal, source: str, at: str) -> Iterator[Fault]:
         yield Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}")
 
 
+def role_fault(sender: Principal, type_: str, at: str) -> Fault | None:
+    """Why `sender` may say nothing of this type, whatever it holds; None if it may."""
+    allowed = CATALOGUE[type_].roles
+    if allowed & sender.roles:
+        return None
+    return Fault(at, ROLE, f"{type_} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
+
+
 def _of_data(sender: Principal, judged: _Judged) -> Iterator[Fault]:
     speaks_as = CATALOGUE[judged.type].roles & sender.roles
-    if not speaks_as:
-        yield _of_role(sender, judged.type, judged.type_at)
+    if forbidden := role_fault(sender, judged.type, judged.type_at):
+        yield forbidden
     elif isinstance(judged.data, EventCorrected):
         yield from _of_correction(sender, judged.data, judged.at)
     else:
         yield from _of_glns(sender, judged.type, speaks_as, vars(judged.data), judged.at)
-
-
-def _of_role(sender: Principal, type_: str, at: str) -> Fault:
-    allowed = CATALOGUE[type_].roles
-    return Fault(at, ROLE, f"{type_} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
 
 
 def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> Iterator[Fault]:

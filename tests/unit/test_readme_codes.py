@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 
 from services.ingest import authority, intake
+from services.ingest.epcis import checks, goods, rows
 from shared import errors, faults
 from shared.events import cloudevent
 from shared.settings import ROOT
 
 # Where faults are named by a word in place: Fault(field, "code", …), refuse("code", …), _conflict(field, "code", …)
 IN_PLACE = re.compile(r'(?:Fault\((?:"[^"]*"|[a-z_]+|None), |_?refuse\(|_conflict\("[a-z]+", )"([a-z_0-9]+)",')
+# In the rules of EPCIS: fault(at, "code", …)
+OF_EPCIS_RULES = re.compile(r'\bfault\([^\n]*?, "([a-z_]+)", ')
+EPCIS = "".join(file.read_text("utf-8") for file in Path(ROOT, "services", "ingest", "epcis").glob("*.py"))
+OF_EPCIS = {
+    *OF_EPCIS_RULES.findall(EPCIS),
+    *(checks.URI, checks.TIME, rows.COUNTRY),
+    *(goods.LOT, goods.QUANTITY, goods.UNIT, goods.CONTAINER, goods.IDENTIFIER),
+}
 EVERYWHERE = [Path(ROOT, "shared", name) for name in ("json_input.py", "web.py", "access.py")]
 INGEST = [*Path(ROOT, "services", "ingest").glob("*.py"), *Path(ROOT, "shared", "events").glob("*.py")]
 # A mistake in a rule stops the start and is told to whoever starts it.
@@ -33,7 +42,7 @@ OF_EVENTS = {
 
 @pytest.mark.parametrize(
     ("service", "sources", "named"),
-    [("ingest", INGEST, OF_MODELS | OF_EVENTS), ("alerts", ALERTS, OF_MODELS - {"date", "time"})],
+    [("ingest", INGEST, OF_MODELS | OF_EVENTS | OF_EPCIS), ("alerts", ALERTS, OF_MODELS - {"date", "time"})],
 )
 def test_every_code_is_explained(service: str, sources: list[Path], named: set[str]) -> None:
     readme = ROOT / "services" / service / "README.md"
