@@ -216,8 +216,9 @@ async def corrected_facts(connection: Connection, cut: Cut, said: Sequence[Said]
         counts = Family(root, by_target).effective()
         if counts.data is None or type(counts.data) in POSTINGS:
             continue
-        # A corrected fact keeps its own rank among facts of the same day.
-        facts.append(Fact(counts.data, root.time, root.source, root.id))
+        # A corrected fact keeps its own rank among facts of the same day, and its authority: corrections of it come
+        # from the same sender, whose roles never change.
+        facts.append(Fact(counts.data, root.time, root.source, root.id, root.by_regulator))
     return facts
 
 

@@ -43,7 +43,7 @@ LOTS: Final = Derived(
 )
 EVENT_IDS: Final = Derived("event_ids", ("event_key",), ("content", *_PLACE))
 CORRECTIONS: Final = Derived("corrections", ("event_key",), ("target", *_SAID))
-FACTS: Final = Derived("facts", ("event_key",), ("type", "key", *_SAID))
+FACTS: Final = Derived("facts", ("event_key",), ("type", "key", *_SAID, "by_regulator"))
 BY_LOT: Final = (FLOWS, LOTS)
 BY_EVENT: Final = (EVENT_IDS, CORRECTIONS, FACTS)
 DERIVED: Final = (*BY_LOT, *BY_EVENT)
@@ -119,7 +119,7 @@ def said_again(place: Row, record_key: bytes | None, headers: bytes, value: byte
         about = event.data.corrects
         return SaidAgain(identity, (key, reader.event_key(about.source, about.id), *told), None)
     topic_key = (record_key or b"").decode("utf-8", "replace")
-    return SaidAgain(identity, None, (key, event.type, topic_key, *told))
+    return SaidAgain(identity, None, (key, event.type, topic_key, *told, event.by_regulator))
 
 
 def differing(table: Derived) -> str:

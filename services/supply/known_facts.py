@@ -11,7 +11,6 @@ import asyncio
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
@@ -29,7 +28,7 @@ _BEYOND = (
     " USING (topic_id, partition) WHERE kafka_offset >= had.first"
 )
 _FACTS = f"""
-SELECT topic_id, partition, kafka_offset, event_key, type, data::text, time, source, id
+SELECT topic_id, partition, kafka_offset, event_key, type, data::text, time, source, id, by_regulator
 FROM facts {_BEYOND} ORDER BY topic_id, partition, kafka_offset
 """
 # Corrections of facts, corrections into facts, and corrections of corrections, which may be either; corrections, and
@@ -48,18 +47,14 @@ ORDER BY topic_id, partition, kafka_offset
 
 
 class KnownFacts:
-    """The facts that this process has read so far; whoever asks for more has them read first.
+    """The facts that this process has read so far; whoever asks for more has them read first."""
 
-    `regulators` tells the GLNs whose word on agreements counts although they are no party.
-    """
-
-    def __init__(self, regulators: Callable[[], frozenset[str]]) -> None:
-        self._regulators = regulators
+    def __init__(self) -> None:
         self._read: dict[Place, int] = {}
         self._offsets: dict[Place, array[int]] = {}
         self._facts: dict[Place, list[Said]] = {}
         self._touching: dict[Place, array[int]] = {}
-        self._registries: OrderedDict[tuple[int, int, frozenset[str]], Registry] = OrderedDict()
+        self._registries: OrderedDict[tuple[int, int], Registry] = OrderedDict()
         self._reading = asyncio.Lock()
 
     async def registry(self, connection: Connection, cut: Cut) -> Registry:
@@ -69,10 +64,10 @@ class KnownFacts:
             if any(self._read.get(place, 0) < end for place, end in places):
                 await self._read_on(connection)
         counts = [sum(_before(held, places)) for held in (self._offsets, self._touching)]
-        key = (counts[0], counts[1], self._regulators())
+        key = (counts[0], counts[1])
         found = self._registries.get(key)
         if found is None:
-            found = Registry(await self._facts_at(connection, cut, places, counts[1] > 0), key[2])
+            found = Registry(await self._facts_at(connection, cut, places, counts[1] > 0))
             self._registries[key] = found
             if len(self._registries) > MAX_REGISTRIES:
                 self._registries.popitem(last=False)
@@ -90,7 +85,7 @@ class KnownFacts:
         for row in facts:
             place = (row[0], row[1])
             self._offsets.setdefault(place, array("q")).append(row[2])
-            self._facts.setdefault(place, []).append(Said(row[3], fact_of(*row[4:9])))
+            self._facts.setdefault(place, []).append(Said(row[3], fact_of(*row[4:10])))
         for topic_id, partition, offset in touching:
             self._touching.setdefault((topic_id, partition), array("q")).append(offset)
         self._read = {place: max(end, self._read.get(place, 0)) for place, end in ends.items()}

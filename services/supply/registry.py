@@ -42,12 +42,13 @@ AMENDABLE: Final = ("title", "originator", "recipient", "signed_on", "products",
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """One fact as it counts after corrections. `source` and `id` are the original's, `time` too."""
+    """One fact as it counts after corrections. `source` and `id` are the original's, `time` and authority too."""
 
     data: msgspec.Struct
     time: datetime
     source: str
     id: str
+    by_regulator: bool = False
 
     @property
     def rank(self) -> tuple[datetime, str, str]:
@@ -121,8 +122,7 @@ class Packing(msgspec.Struct, frozen=True):
 class Registry:
     """All facts known, asked by day. Of facts of one type, key and day the greatest (time, source, id) holds."""
 
-    def __init__(self, facts: Iterable[Fact], regulators: frozenset[str] = frozenset()) -> None:
-        self._regulators = regulators
+    def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
         self._agreement_facts: dict[str, list[Fact]] = defaultdict(list)
         self._prices: dict[int, list[tuple[date, int]]] = defaultdict(list)
@@ -179,13 +179,13 @@ class Registry:
 
     def agreements(self, day: date) -> list[Agreement]:
         """Every agreement signed up to `day`, by id."""
-        found = (_agreement(facts, day, self._regulators) for _, facts in sorted(self._agreement_facts.items()))
+        found = (_agreement(facts, day) for _, facts in sorted(self._agreement_facts.items()))
         return [agreement for agreement in found if agreement is not None]
 
-    def is_stranger(self, source: str, agreement: str) -> bool:
+    def is_stranger(self, source: str, agreement: str, *, by_regulator: bool) -> bool:
         """Whether what `source` says of an agreement has no effect: it is signed, and by others."""
-        held = _agreement(self._agreement_facts.get(agreement, ()), date.max, self._regulators)
-        return held is not None and not _is_party(held, source, self._regulators)
+        held = _agreement(self._agreement_facts.get(agreement, ()), date.max)
+        return held is not None and not _is_party(held, source, by_regulator)
 
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.
@@ -278,7 +278,7 @@ def _apply(held: Authorisation, data: msgspec.Struct) -> None:
             held.status = "revoked"
 
 
-def _agreement(facts: Sequence[Fact], day: date, regulators: frozenset[str]) -> Agreement | None:
+def _agreement(facts: Sequence[Fact], day: date) -> Agreement | None:
     past = _until(facts, day)
     signed = [fact.data for fact in past if isinstance(fact.data, TransferSigned)]
     if not signed:
@@ -296,13 +296,13 @@ def _agreement(facts: Sequence[Fact], day: date, regulators: frozenset[str]) -> 
         events=tuple(past),
     )
     for fact in past:
-        if _is_party(held, fact.source, regulators):
+        if _is_party(held, fact.source, fact.by_regulator):
             _amend(held, fact.data)
     return held
 
 
-def _is_party(held: Agreement, source: str, regulators: frozenset[str]) -> bool:
-    return source.removeprefix("urn:gln:") in {held.originator, held.recipient, *regulators}
+def _is_party(held: Agreement, source: str, by_regulator: bool) -> bool:
+    return by_regulator or source.removeprefix("urn:gln:") in (held.originator, held.recipient)
 
 
 def _amend(held: Agreement, data: msgspec.Struct) -> None:
@@ -318,6 +318,6 @@ def _amend(held: Agreement, data: msgspec.Struct) -> None:
             held.reached.setdefault(data.milestone, data.reached_on)
 
 
-def fact_of(type_: str, text: str, time: datetime, source: str, id_: str) -> Fact:
+def fact_of(type_: str, text: str, time: datetime, source: str, id_: str, by_regulator: bool = False) -> Fact:
     """The fact in a stored row."""
-    return Fact(reader.read_data(type_, text.encode()), time, source, id_)
+    return Fact(reader.read_data(type_, text.encode()), time, source, id_, by_regulator)

@@ -209,7 +209,7 @@ def _counts_as_nothing(original: Original, counts: Effective, registry: Registry
     """Undone by a correction, or said of a transfer agreement by somebody who is no party to it."""
     if not isinstance(counts.data, OF_AGREEMENTS):
         return counts.data is None
-    return registry.is_stranger(original.source, counts.data.agreement)
+    return registry.is_stranger(original.source, counts.data.agreement, by_regulator=original.by_regulator)
 
 
 _BALANCE_KEYS = """

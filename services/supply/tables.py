@@ -98,7 +98,10 @@ class CorrectionRow(SQLModel, table=True):
 
 
 class FactRow(SQLModel, table=True):
-    """Every registry fact and every mark of a lot (recall, its closing, a count), insert-only, with its place."""
+    """Every registry fact and every mark of a lot (recall, its closing, a count), insert-only, with its place.
+
+    `by_regulator` is what ingest wrote of its sender into the record's headers.
+    """
 
     __tablename__ = "facts"
 
@@ -112,6 +115,7 @@ class FactRow(SQLModel, table=True):
     partition: int = _small()
     kafka_offset: int = _big()
     data: dict[str, Any] = Field(sa_type=JSONB)
+    by_regulator: bool
 
 
 class Lot(SQLModel, table=True):

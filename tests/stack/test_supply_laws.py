@@ -54,7 +54,7 @@ class OnPostgres(Telling):
         self.journal = Journal(self.ground.writers)
         self.claims = self.claimed()
         self.zombie: Batch | None = None
-        self.facts = KnownFacts(frozenset)
+        self.facts = KnownFacts()
         self.answers: list[tuple[Cut, date, Any]] = []
         self.written = dict.fromkeys(PLACES, 0)
 

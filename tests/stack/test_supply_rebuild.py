@@ -46,6 +46,7 @@ def silent(step: str, done: int, total: int) -> None:
 async def filled(world: World, count: int = 400) -> None:
     """A ledger with every kind of event, duplicates, conflicts and corrections of corrections."""
     events = flood(SOURCE, MAKER, KINDS, [gtin(number) for number in range(1, 6)], count, seed=5)
+    events.append({**event("batch.recalled", "by the regulator"), "authority": "regulator"})
     held = await claimed(world.one, "one")
     for start in range(0, len(events), 50):
         await write(world.one, held, *events[start : start + 50])

@@ -32,7 +32,7 @@ def obligation(
     *facts: Fact, lots: Iterable[LotState] = (), exported_on: dict[tuple[int, str], date] | None = None, on: date = ON
 ) -> Obligation:
     """The one obligation that there is."""
-    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts, frozenset({REGULATOR})))
+    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts))
     (found,) = picture(ledger, GOALS, {}, STEPS).obligations
     return found
 
