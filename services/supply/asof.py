@@ -15,12 +15,12 @@ import msgspec
 
 from services.supply.correction import Correction, Family, Original
 from services.supply.derived import FORWARD, SIGN
+from services.supply.facts import Fact
 from services.supply.fold import MOVEMENTS_TOPIC_ID
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import LotState, MarketLot
 from services.supply.places import NAMES, PLACES, Place
 from services.supply.posting import POSTINGS
-from services.supply.registry import Fact
 from shared.events import reader
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

@@ -16,7 +16,8 @@ from typing import Any, Final
 import asyncpg
 
 from services.supply.asof import FACT_TYPES, Cut, Said, corrected_facts
-from services.supply.registry import Registry, fact_of
+from services.supply.facts import fact_of
+from services.supply.registry import Registry
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Place = tuple[int, int]

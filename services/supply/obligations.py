@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from services.supply.agreements import Agreement
 from services.supply.lot import LotState
-from services.supply.registry import Agreement, Packing
+from services.supply.registry import Packing
 from shared.events.reader import Milestone
 
 State = Literal["open", "met", "cancelled"]

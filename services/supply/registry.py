@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from shared.events import reader
+from services.supply.agreements import Agreement, agreement_on
+from services.supply.facts import Fact, effective_day, newest_of_day, until
+from services.supply.parties import OF_AGREEMENTS, OF_INTERRUPTIONS, judged
 from shared.events.reader import (
     BatchRecalled,
     DemandEstimated,
-    Milestone,
     Pack,
     PriceDeclared,
     Product,
@@ -27,43 +28,12 @@ from shared.events.reader import (
     RegistrationSuspended,
     RegistrationVaried,
     StockCounted,
-    TransferAmended,
-    TransferEnded,
-    TransferProduct,
-    TransferReached,
-    TransferSigned,
 )
 
 VARIABLE: Final = (
     *("product", "packs", "origin", "local_step", "holder", "manufacturer"),
     *("granted_on", "expires_on", "agreement"),
 )
-AMENDABLE: Final = ("title", "originator", "recipient", "signed_on", "products", "milestones")
-
-
-class Fact(msgspec.Struct, frozen=True):
-    """One fact as it counts after corrections. `source` and `id` are the original's, `time` and authority too."""
-
-    data: msgspec.Struct
-    time: datetime
-    source: str
-    id: str
-    by_regulator: bool = False
-
-    @property
-    def rank(self) -> tuple[datetime, str, str]:
-        return (self.time, self.source, self.id)
-
-
-def effective_day(data: Any) -> date:
-    """The day from which a fact holds."""
-    for name in ("effective_on", "granted_on", "filed_on", "signed_on", "reached_on", "recalled_on", "closed_on"):
-        if (day := getattr(data, name, None)) is not None:
-            return day  # type: ignore[no-any-return]
-    for name in ("counted_on", "period_end", "started_on", "resolved_on"):
-        if (day := getattr(data, name, None)) is not None:
-            return day  # type: ignore[no-any-return]
-    return date(data.year, 1, 1)
 
 
 class Authorisation(msgspec.Struct):
@@ -91,21 +61,6 @@ class Authorisation(msgspec.Struct):
         return self.status == "granted" and self.granted_on <= day and in_time
 
 
-class Agreement(msgspec.Struct):
-    """A transfer agreement as it stands on a day."""
-
-    agreement: str
-    title: str
-    originator: str
-    recipient: str
-    signed_on: date
-    products: tuple[TransferProduct, ...]
-    milestones: tuple[Milestone, ...]
-    ended_on: date | None
-    reached: dict[str, date]
-    events: tuple[Fact, ...]
-
-
 class Packing(msgspec.Struct, frozen=True):
     """A product's pack: what a GTIN means for sums in DDD, scopes and origin."""
 
@@ -120,18 +75,26 @@ class Packing(msgspec.Struct, frozen=True):
 
 
 class Registry:
-    """All facts known, asked by day. Of facts of one type, key and day the greatest (time, source, id) holds."""
+    """All facts known, asked by day. Of facts of one type, key and day the greatest (time, source, id) holds.
+
+    `strangers` are (source, id) of what somebody said of another's agreement or interruption: it has no effect.
+    """
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
-        self._agreement_facts: dict[str, list[Fact]] = defaultdict(list)
         self._prices: dict[int, list[tuple[date, int]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
         self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
         self.demands: list[Fact] = []
-        for fact in newest_of_day(facts):
+        by_subject: dict[tuple[str, str] | None, list[Fact]] = defaultdict(list)
+        for fact in facts:
+            by_subject[_of_parties(fact.data)].append(fact)
+        for fact in newest_of_day(by_subject.pop(None, ())):
             self._take(fact)
+        spoken = {subject: judged(said) for subject, said in by_subject.items() if subject is not None}
+        self._agreements = {name: found.holding for (kind, name), found in spoken.items() if kind == "agreement"}
+        self.strangers = frozenset(said for found in spoken.values() for said in found.strangers)
 
     def _take(self, fact: Fact) -> None:
         data: Any = fact.data
@@ -147,8 +110,6 @@ class Registry:
             self.demands.append(fact)
         elif hasattr(data, "authorisation"):
             self._authorisation_facts[data.authorisation].append(fact)
-        elif hasattr(data, "agreement"):
-            self._agreement_facts[data.agreement].append(fact)
 
     def price_on(self, gtin: int, day: date) -> int | None:
         """The declared price of a pack in VND on `day`; None before the first."""
@@ -179,13 +140,8 @@ class Registry:
 
     def agreements(self, day: date) -> list[Agreement]:
         """Every agreement signed up to `day`, by id."""
-        found = (_agreement(facts, day) for _, facts in sorted(self._agreement_facts.items()))
+        found = (agreement_on(holding, day) for _, holding in sorted(self._agreements.items()))
         return [agreement for agreement in found if agreement is not None]
-
-    def is_stranger(self, source: str, agreement: str, *, by_regulator: bool) -> bool:
-        """Whether what `source` says of an agreement has no effect: it is signed, and by others."""
-        held = _agreement(self._agreement_facts.get(agreement, ()), date.max)
-        return held is not None and not _is_party(held, source, by_regulator)
 
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.
@@ -206,35 +162,15 @@ def _introduced_by(introduced_on: date | None, day: date) -> bool:
     return introduced_on is not None and introduced_on <= day
 
 
-def newest_of_day(facts: Iterable[Fact]) -> list[Fact]:
-    """The facts that hold, ordered by day, then rank."""
-    held: dict[tuple[object, ...], Fact] = {}
-    for fact in facts:
-        identity = (type(fact.data), *_key(fact.data), effective_day(fact.data))
-        if identity not in held or held[identity].rank < fact.rank:
-            held[identity] = fact
-    return sorted(held.values(), key=lambda fact: (effective_day(fact.data), fact.rank))
-
-
-_KEY_FIELDS: Final = (
-    "authorisation agreement milestone interruption certificate figure scope gtin lot substance form year unit holder"
-    " covers period_start"
-).split()
-
-
-def _key(data: Any) -> tuple[object, ...]:
-    """What a fact is about. A grant's holder may change, so a registration is about its authorisation alone."""
-    if hasattr(data, "authorisation"):
-        return (data.authorisation,)
-    return tuple(getattr(data, name, None) for name in _KEY_FIELDS)
-
-
-def _until(facts: Sequence[Fact], day: date) -> list[Fact]:
-    return [fact for fact in facts if effective_day(fact.data) <= day]
+def _of_parties(data: Any) -> tuple[str, str] | None:
+    """The agreement or interruption that a fact is about, of which not everybody's word counts."""
+    if isinstance(data, OF_AGREEMENTS):
+        return "agreement", data.agreement
+    return ("interruption", data.interruption) if isinstance(data, OF_INTERRUPTIONS) else None
 
 
 def _authorisation(facts: Sequence[Fact], day: date) -> Authorisation | None:
-    past = _until(facts, day)
+    past = until(facts, day)
     grants = [fact.data for fact in past if isinstance(fact.data, RegistrationGranted)]
     if not grants:
         return None
@@ -276,48 +212,3 @@ def _apply(held: Authorisation, data: msgspec.Struct) -> None:
             held.status = "granted"
         case RegistrationRevoked():
             held.status = "revoked"
-
-
-def _agreement(facts: Sequence[Fact], day: date) -> Agreement | None:
-    past = _until(facts, day)
-    signed = [fact.data for fact in past if isinstance(fact.data, TransferSigned)]
-    if not signed:
-        return None
-    held = Agreement(
-        agreement=signed[-1].agreement,
-        title=signed[-1].title,
-        originator=signed[-1].originator,
-        recipient=signed[-1].recipient,
-        signed_on=signed[-1].signed_on,
-        products=signed[-1].products,
-        milestones=signed[-1].milestones,
-        ended_on=None,
-        reached={},
-        events=tuple(past),
-    )
-    for fact in past:
-        if _is_party(held, fact.source, fact.by_regulator):
-            _amend(held, fact.data)
-    return held
-
-
-def _is_party(held: Agreement, source: str, by_regulator: bool) -> bool:
-    return by_regulator or source.removeprefix("urn:gln:") in (held.originator, held.recipient)
-
-
-def _amend(held: Agreement, data: msgspec.Struct) -> None:
-    """What a party, or a regulator, says of the agreement; anybody else's word changes nothing."""
-    match data:
-        case TransferAmended():
-            for name in AMENDABLE:
-                if (value := getattr(data, name)) is not None:
-                    setattr(held, name, value)
-        case TransferEnded():
-            held.ended_on = data.effective_on
-        case TransferReached():
-            held.reached.setdefault(data.milestone, data.reached_on)
-
-
-def fact_of(type_: str, text: str, time: datetime, source: str, id_: str, by_regulator: bool = False) -> Fact:
-    """The fact in a stored row."""
-    return Fact(reader.read_data(type_, text.encode()), time, source, id_, by_regulator)

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from services.supply.agreements import Agreement
+from services.supply.facts import Fact
 from services.supply.indicators import text
 from services.supply.lot import gtin_text
-from services.supply.registry import Agreement, Authorisation, Fact, Packing, Registry
+from services.supply.registry import Authorisation, Packing, Registry
 
 
 def plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -20,14 +20,7 @@ from services.supply.places import NAME_OF
 from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
-from shared.events.reader import (
-    TransferAmended,
-    TransferEnded,
-    TransferReached,
-    TransferReported,
-    TransferSigned,
-    event_key,
-)
+from shared.events.reader import event_key
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -70,7 +63,6 @@ _UNREADABLE = f"""
 SELECT topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
 WHERE {BEFORE} AND verdict = {int(Verdict.UNREADABLE)} AND event_key = $4 ORDER BY recorded_at LIMIT 1
 """
-OF_AGREEMENTS: Final = (TransferSigned, TransferAmended, TransferEnded, TransferReached, TransferReported)
 Place = tuple[datetime, int, int, int, int]
 
 
@@ -206,10 +198,8 @@ async def _standing(
 
 
 def _counts_as_nothing(original: Original, counts: Effective, registry: Registry) -> bool:
-    """Undone by a correction, or said of a transfer agreement by somebody who is no party to it."""
-    if not isinstance(counts.data, OF_AGREEMENTS):
-        return counts.data is None
-    return registry.is_stranger(original.source, counts.data.agreement, by_regulator=original.by_regulator)
+    """Undone by a correction, or said of an agreement or interruption by somebody who is no party to it."""
+    return counts.data is None or (original.source, original.id) in registry.strangers
 
 
 _BALANCE_KEYS = """

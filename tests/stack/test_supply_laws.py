@@ -17,13 +17,14 @@ from deploy.local.stack import Stack
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
+from services.supply.facts import fact_of
 from services.supply.fold import Verdict
 from services.supply.journal import Journal, NotOwner
 from services.supply.known_facts import KnownFacts
 from services.supply.lot import LotState, MarketLot, market_lot
 from services.supply.places import NAMES
 from services.supply.reads import odd_records
-from services.supply.registry import Registry, fact_of
+from services.supply.registry import Registry
 from services.supply.statements import event_answer
 from shared.database import AWAY
 from shared.events.reader import event_key

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
+from services.supply.facts import Fact
 from services.supply.indicators import Market
 from services.supply.lot import LotState, market_lot
 from services.supply.measure import Sales, market
 from services.supply.places import PLACE_OF
-from services.supply.registry import Fact, Registry
+from services.supply.registry import Registry
 from shared.events import reader
 from tests.supply_given import GTIN, MAKER, SOURCE
 

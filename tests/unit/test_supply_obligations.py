@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from services.supply.facts import Fact
 from services.supply.goals import Goal
 from services.supply.lot import LotState
 from services.supply.measure import Ledger, picture
 from services.supply.obligations import Obligation
-from services.supply.registry import Fact, Registry
+from services.supply.registry import Registry
 from tests.supply_given import GTIN, gtin
 from tests.unit.supply_market import ON, REGULATOR, STEPS, fact, granted, lot
 from tests.unit.test_supply_registry import ORIGINATOR, RECIPIENT, SIGNED, STRANGER, by

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.supply.registry import Authorisation, Fact, Registry
+from services.supply.facts import Fact
+from services.supply.registry import Authorisation, Registry
 from tests.supply_given import GTIN, MAKER
 from tests.unit.supply_market import EARLY, REGULATOR, fact, granted, price
 
