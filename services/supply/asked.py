@@ -15,6 +15,8 @@ from services.supply import checkpoints
 from services.supply.asof import Cut
 from services.supply.goals import Goal, goals_hash
 from services.supply.known_facts import KnownFacts
+from services.supply.origin import Origins
+from services.supply.registry import Registry
 from services.supply.settings import SupplySettings
 from shared.access import require
 from shared.clock import Clock
@@ -64,6 +66,10 @@ class Asked:
                 yield connection, await checkpoints.known_at(connection, known)
         except AWAY as error:
             raise Transient("the database does not answer") from error
+
+    def origins(self, registry: Registry) -> Origins:
+        """Where lots come from, by what is known at the checkpoint of `registry`."""
+        return Origins(registry, frozenset(self.settings.domestic_local_steps))
 
     def day(self, effective: date | None) -> date:
         return effective or self.clock.today()

@@ -12,6 +12,7 @@ from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, rea
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Correction, State
 from services.supply.fold import Known, Verdict
+from services.supply.introductions import name_authorisations
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import market_lot
 from services.supply.measure import Ledger, Sales
@@ -42,9 +43,11 @@ LIMIT {MAX_ODD_RECORDS}
 
 async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
     """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
+    lots = await lots_now(connection, on)
+    await name_authorisations(connection, cut, lots, registry)
     return Ledger(
         on=on,
-        lots=await lots_now(connection, on),
+        lots=lots,
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
         registry=registry,
@@ -56,12 +59,15 @@ async def sales_now(connection: Connection, on: date, registry: Registry) -> Sal
     """The market's part of the newest state, from the derived tables."""
     reached = await reached_now(connection, on)
     lots = [market_lot(lot, reached.get((lot.gtin, lot.lot), 0)) for lot in await lots_now(connection, on)]
+    await name_authorisations(connection, None, lots, registry)
     return Sales(on, lots, registry)
 
 
 async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> Sales:
     """The market's part of the state as known at `cut`, folded from the journal."""
-    return Sales(on, await market_lots_at(connection, cut, on), registry)
+    lots = await market_lots_at(connection, cut, on)
+    await name_authorisations(connection, cut, lots, registry)
+    return Sales(on, lots, registry)
 
 
 async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -120,6 +121,37 @@ class Registry:
         """Every authorisation granted up to `day`, by number."""
         found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
         return [authorisation for authorisation in found if authorisation is not None]
+
+    def history(self, authorisation: str) -> list[tuple[date, Authorisation]]:
+        """How it stood from each day on which something about it took effect, in their order, from its grant on."""
+        facts = self._authorisation_facts.get(authorisation, [])
+        days = sorted({effective_day(fact.data) for fact in facts})
+        found = ((day, _authorisation(facts, day)) for day in days)
+        return [(day, held) for day, held in found if held is not None]
+
+    @cached_property
+    def local_steps(self) -> dict[int, dict[str, frozenset[str]]]:
+        """By GTIN the authorisations that have ever named it, each with every local step that it has ever named."""
+        found: dict[int, dict[str, frozenset[str]]] = defaultdict(dict)
+        for name, facts in self._authorisation_facts.items():
+            said = [fact.data for fact in facts if isinstance(fact.data, RegistrationGranted | RegistrationVaried)]
+            if any(isinstance(data, RegistrationGranted) for data in said):
+                steps = frozenset(data.local_step for data in said if data.local_step is not None)
+                for gtin in {int(pack.gtin) for data in said for pack in data.packs or ()}:
+                    found[gtin][name] = steps
+        return dict(found)
+
+    @cached_property
+    def of_several_steps(self) -> frozenset[int]:
+        """The GTINs whose authorisations differ in their local steps: it matters under which one a lot was made."""
+        return frozenset(gtin for gtin, named in self.local_steps.items() if len(set(named.values())) > 1)
+
+    @cached_property
+    def marked_lots(self) -> list[tuple[int, str]]:
+        """The lots that a recall, the closing of one, or a count names, in order."""
+        recalls = [*self.recalls.items(), *self.recalls_closed.items()]
+        named = {(gtin, fact.data.lot) for gtin, facts in recalls for fact in facts}  # type: ignore[attr-defined]
+        return sorted({*self.counts, *((gtin, lot) for gtin, lot in named if lot is not None)})
 
     def packings(self, day: date) -> dict[int, Packing]:
         """Every GTIN that an authorisation has named up to `day`; the one granted last describes it."""

@@ -10,12 +10,13 @@ import asyncpg
 import msgspec
 
 from services.supply.anomalies import OddRecord, of_records
-from services.supply.asof import BEFORE, CUT, Cut, lots_at
+from services.supply.asof import BEFORE, CUT, Cut
+from services.supply.balances import Balance, balance_item
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Effective, Original
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
-from services.supply.lot import LotState, gtin_text, stock
+from services.supply.lot import gtin_text
 from services.supply.places import NAME_OF
 from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
 from services.supply.record import unpack_headers
@@ -84,31 +85,22 @@ def said(headers: bytes) -> Said:
 
 
 async def lot_statement(
-    connection: Connection, cut: Cut, state: LotState, registry: Registry, on: date, after: Place, limit: int
+    connection: Connection, cut: Cut, item: Balance, on: date, after: Place, limit: int
 ) -> tuple[dict[str, Any], Place | None]:
     """The body of GET /lots/{gtin}/{lot}, and the place after which the next page begins (None: this is the last)."""
-    rows = await connection.fetch(_STATEMENT, *cut.columns, state.gtin, state.lot, on, *after, limit + 1)
+    lot = item.lot
+    rows = await connection.fetch(_STATEMENT, *cut.columns, lot.gtin, lot.lot, on, *after, limit + 1)
     shown = rows[:limit]
-    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
     body = {
-        "gtin": gtin_text(state.gtin),
-        "lot": state.lot or None,
-        "origin": state.origin,
-        "expires_on": _day(state.expires_on),
-        "recalled_on": _day(recalled_on),
-        "supplied_on": _day(state.supplied_on),
-        "introduced_on": _day(state.introduced_on),
-        "places": state.places(),
-        **_stock(state, recalled_on, on),
+        **balance_item(item, on),
+        "expires_on": _day(lot.expires_on),
+        "recalled_on": _day(item.recalled_on),
+        "supplied_on": _day(lot.supplied_on),
+        "introduced_on": _day(lot.introduced_on),
         "transfers": await with_events(connection, shown),
     }
     last = shown[-1] if len(rows) > limit else None
     return body, None if last is None else (last[9], last[5], last[6], last[7], last[8])
-
-
-def _stock(state: LotState, recalled_on: date | None, on: date) -> dict[str, int]:
-    held = stock(state, recalled_on, on)
-    return {"usable": held.usable, "blocked": held.blocked, "expired": held.expired}
 
 
 def _day(day: date | None) -> str | None:
@@ -200,56 +192,3 @@ async def _standing(
 def _counts_as_nothing(original: Original, counts: Effective, registry: Registry) -> bool:
     """Undone by a correction, or said of an agreement or interruption by somebody who is no party to it."""
     return counts.data is None or (original.source, original.id) in registry.strangers
-
-
-_BALANCE_KEYS = """
-SELECT gtin, lot FROM lots WHERE (gtin, lot) > ($1, $2) AND ($3::bigint IS NULL OR gtin = $3)
-AND ($4::text IS NULL OR lot = $4) AND ($5::bigint[] IS NULL OR gtin = ANY($5)) ORDER BY gtin, lot LIMIT $6
-"""
-
-
-async def balances(
-    connection: Connection,
-    cut: Cut,
-    on: date,
-    *,
-    after: tuple[int, str],
-    limit: int,
-    gtin: int | None = None,
-    lot: str | None = None,
-    origin: str | None = None,
-    products: Sequence[int] | None = None,
-) -> tuple[list[LotState], tuple[int, str] | None]:
-    """One page of lots in order, as known at `cut` and in effect on `on`, and where the next page begins.
-
-    Where a page ends, and whether another follows, is told by the lots known at the cut alone.
-    """
-    found: list[LotState] = []
-    while len(found) <= limit:
-        rows = await connection.fetch(_BALANCE_KEYS, *after, gtin, lot, products, limit + 1)
-        keys = [(row[0], row[1]) for row in rows]
-        states = await lots_at(connection, cut, on, keys) if keys else []
-        found += [state for state in states if origin is None or state.origin == origin]
-        if len(keys) <= limit:
-            break
-        after = keys[-1]
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], (found[limit - 1].gtin, found[limit - 1].lot)
-
-
-def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any]:
-    """An item of GET /balances."""
-    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
-    return {
-        "gtin": gtin_text(state.gtin),
-        "lot": state.lot or None,
-        "origin": state.origin,
-        "places": state.places(),
-        **_stock(state, recalled_on, on),
-    }
-
-
-def products_of(registry: Registry, atc: str, on: date) -> list[int]:
-    """The GTINs whose product's ATC code begins with `atc` on a day."""
-    return [packing.gtin for packing in registry.packings(on).values() if packing.product.atc.startswith(atc)]

@@ -136,3 +136,9 @@ def test_a_product_registered_under_the_agreement_is_evidence() -> None:
 def test_an_import_registration_does_not_register_it_here() -> None:
     facts = signed("first_registered"), granted(origin="import", granted_on="2025-02-02")
     assert obligation(*facts).state == "open"
+
+
+def test_what_was_only_packed_here_is_no_evidence_of_production_here() -> None:
+    packed = granted(local_step="packaging")
+    assert obligation(signed("first_produced"), packed, lots=[made()]).state == "open"
+    assert obligation(signed("first_produced"), granted(local_step="full"), lots=[made()]).state == "met"
