@@ -27,8 +27,13 @@ MAX_ODD_RECORDS: Final = 1_000
 _EXPORTED_NOW = """
 SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
 """
+# What odd_record needs of an odd record in the journal `j`: last, where the event that it claims to be stands recorded.
+ODD: Final = (
+    "j.verdict, topic_id, partition, kafka_offset, j.recorded_at, j.headers,"
+    " (SELECT ARRAY[e.topic_id, e.partition, e.kafka_offset] FROM event_ids e WHERE e.event_key = j.event_key)"
+)
 _ODD = f"""
-SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+SELECT {ODD} FROM journal j {CUT}
 WHERE {BEFORE} AND verdict >= 2 ORDER BY recorded_at DESC LIMIT {MAX_ODD_RECORDS}
 """
 # Only these can be waiting or in competition; the pure rules then say which are.
@@ -77,17 +82,21 @@ async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
 
 
 def odd_record(row: Any) -> OddRecord:
-    """The record in a row (verdict, topic_id, partition, kafka_offset, recorded_at, headers) that is a conflict or
-    unreadable."""
-    verdict, topic_id, partition, offset, recorded_at, headers = row
-    place = f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
+    """The record in a row of the columns ODD that is a conflict or unreadable."""
+    verdict, topic_id, partition, offset, recorded_at, headers, first = row
+    place = _place(topic_id, partition, offset)
     named = named_in(unpack_headers(headers))
     if verdict == Verdict.UNREADABLE:
         detail = f"no reader understands the record at {place}"
         return OddRecord("unreadable", place, day_of(recorded_at), detail, *(named or ()))
     assert named is not None
-    detail = f"the record at {place} repeats the id of an event with other content; the first stands"
+    at = f" at {_place(*first)}" if first else ""  # nowhere only while the table of identities is damaged
+    detail = f"the record at {place} repeats the id of the event{at} with other content; the first stands"
     return OddRecord("id_conflict", place, day_of(recorded_at), detail, *named)
+
+
+def _place(topic_id: int, partition: int, offset: int) -> str:
+    return f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
 
 
 async def _odd_corrections(connection: Connection, cut: Cut) -> list[OddRecord]:

@@ -18,7 +18,7 @@ from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
 from services.supply.lot import gtin_text
 from services.supply.places import NAME_OF
-from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
+from services.supply.reads import MAX_ODD_RECORDS, ODD, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
 from shared.events.reader import event_key
@@ -57,8 +57,9 @@ WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
 """
 # Conflicting and unreadable records that claim to be the event.
 _ODD = f"""
-SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
-WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4 ORDER BY recorded_at LIMIT {MAX_ODD_RECORDS}
+SELECT {ODD} FROM journal j {CUT}
+WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4
+ORDER BY recorded_at, topic_id, partition, kafka_offset LIMIT {MAX_ODD_RECORDS}
 """
 _UNREADABLE = f"""
 SELECT topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
@@ -129,11 +130,14 @@ def _transfer(row: Any, event: Said) -> dict[str, Any]:
         "effective_on": row[3].isoformat(),
         "reversal": row[4],
         "event": event.ref(),
-        "topic": TOPIC_OF[row[5]],
-        "partition": row[6],
-        "offset": row[7],
-        "recorded_at": row[9].isoformat(),
+        **_place(row[5], row[6], row[7], row[9]),
     }
+
+
+def _place(topic_id: int, partition: int, offset: int, recorded_at: datetime) -> dict[str, Any]:
+    """Where a record lies, and since when."""
+    about = {"topic": TOPIC_OF[topic_id], "partition": partition, "offset": offset}
+    return {**about, "recorded_at": recorded_at.isoformat()}
 
 
 async def event_answer(
@@ -149,20 +153,20 @@ async def event_answer(
     event = said(headers)
     rows = await connection.fetch(_OF_EVENT, *cut.columns, topic_id, partition, offset, key)
     state, corrected_by, doubt = await _standing(connection, cut, key, registry)
-    odd = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns, key)]
+    rows_of_odd = await connection.fetch(_ODD, *cut.columns, key)
+    odd = [odd_record(row) for row in rows_of_odd]
     anomalies = of_records(odd if doubt is None else [*odd, doubt])
+    refused = [row for row in rows_of_odd if row[0] == Verdict.CONFLICT]
     return {
         "source": event.source,
         "id": event.id,
         "type": event.type,
         "time": event.time,
         "state": "unreadable" if readable is None else state,
-        "topic": TOPIC_OF[topic_id],
-        "partition": partition,
-        "offset": offset,
-        "recorded_at": recorded_at.isoformat(),
+        **_place(topic_id, partition, offset, recorded_at),
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
+        "refused": [_place(*row[1:5]) for row in refused],
         "anomalies": [anomaly.as_json() for anomaly in anomalies],
     }
 

@@ -142,7 +142,7 @@ async def test_an_event_tells_its_corrections_in_their_order_and_its_anomalies(m
     said = released(maker, f"{product}/r", gtin=product, quantity=9)
     first = correction(f"{product}/a", said, released(maker, "", gtin=product, quantity=5), source=maker.source)
     last = correction(f"{product}/b", said, source=maker.source)
-    await maker.send(said, last, first, {**said, "time": "2026-01-04T00:00:00Z"})
+    accepted = await maker.send(said, last, first, {**said, "time": "2026-01-04T00:00:00Z"})
     known = await ledger.holds(maker)
     told = await ledger.get(event_path(maker.source, said["id"]), known=known)
     assert told["state"] == "no_effect"
@@ -151,6 +151,11 @@ async def test_an_event_tells_its_corrections_in_their_order_and_its_anomalies(m
     subject = quote(maker.source, safe="") + "/" + quote(said["id"], safe="")
     assert (anomaly["kind"], anomaly["subject"], anomaly["until"]) == ("id_conflict", subject, None)
     assert anomaly["events"] == [{"source": maker.source, "id": said["id"]}]
+    stands, refused = ({name: item[name] for name in ("topic", "partition", "offset")} for item in accepted[::3])
+    assert {name: told[name] for name in stands} == stands
+    assert [{name: item[name] for name in refused} for item in told["refused"]] == [refused]
+    places = ["/".join(str(part) for part in place.values()) for place in (refused, stands)]
+    assert places == [word for word in anomaly["detail"].split() if "/" in word]
 
     lost = await ledger.get(event_path(maker.source, first["id"]), known=known)
     assert (lost["state"], lost["transfers"], lost["corrected_by"]) == ("conflict", [], [])
