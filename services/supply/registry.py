@@ -73,6 +73,7 @@ class Packing(msgspec.Struct, frozen=True):
     origin: str
     local_step: str | None
     agreement: str | None
+    events: tuple[Fact, ...]
 
 
 class Registry:
@@ -83,7 +84,7 @@ class Registry:
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
-        self._prices: dict[int, list[tuple[date, int]]] = defaultdict(list)
+        self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
         self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
@@ -100,7 +101,7 @@ class Registry:
     def _take(self, fact: Fact) -> None:
         data: Any = fact.data
         if isinstance(data, PriceDeclared):
-            self._prices[int(data.gtin)].append((data.effective_on, data.price))
+            self._prices[int(data.gtin)].append((data.effective_on, data.price, fact))
         elif isinstance(data, BatchRecalled):
             self.recalls[int(data.gtin)].append(fact)
         elif isinstance(data, RecallClosed):
@@ -114,8 +115,12 @@ class Registry:
 
     def price_on(self, gtin: int, day: date) -> int | None:
         """The declared price of a pack in VND on `day`; None before the first."""
-        in_force = [price for effective_on, price in self._prices.get(gtin, ()) if effective_on <= day]
+        in_force = [price for effective_on, price, _ in self._prices.get(gtin, ()) if effective_on <= day]
         return in_force[-1] if in_force else None
+
+    def priced_by(self, gtin: int, day: date) -> tuple[Fact, ...]:
+        """The declaration of the price on `day`; none before the first."""
+        return tuple(fact for effective_on, _, fact in self._prices.get(gtin, ()) if effective_on <= day)[-1:]
 
     def authorisations(self, day: date) -> list[Authorisation]:
         """Every authorisation granted up to `day`, by number."""
@@ -167,6 +172,7 @@ class Registry:
                     held.origin,
                     held.local_step,
                     held.agreement,
+                    held.events,
                 )
         return found
 

@@ -25,6 +25,7 @@ def events(facts: Sequence[Fact]) -> list[dict[str, str]]:
 
 
 def product_json(packing: Packing, registry: Registry, on: date) -> dict[str, Any]:
+    """A product with the events of the authorisation that describes it, and of its price."""
     return {
         "gtin": gtin_text(packing.gtin),
         "product": plain(packing.product),
@@ -35,6 +36,7 @@ def product_json(packing: Packing, registry: Registry, on: date) -> dict[str, An
         "local_step": packing.local_step,
         "agreement": packing.agreement,
         "price": registry.price_on(packing.gtin, on),
+        "events": events((*packing.events, *registry.priced_by(packing.gtin, on))),
     }
 
 
