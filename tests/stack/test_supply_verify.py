@@ -13,6 +13,7 @@ import pytest
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
 from services.supply.findings import TOPIC_OF
+from services.supply.journal import Advance, Journal
 from services.supply.rebuild import rebuild
 from services.supply.signing import Signer
 from services.supply.verification import Failure, Order, Verdict, verify
@@ -23,7 +24,8 @@ from tests.stack.supply_flood import flood
 from tests.stack.supply_given import Ledger, Sender, fresh_gtins
 from tests.stack.supply_world import World, claimed, write
 from tests.stack.waiting import eventually
-from tests.supply_given import MAKER, SOURCE, event, gtin
+from tests.supply_given import MAKER, SOURCE, event, gtin, message
+from tests.unit.supply_ledger import decoded
 
 JSON = dict[str, Any]
 KINDS: Final = ("batch.produced", "batch.released", "export.shipped", "stock.adjusted", "batch.recalled")
@@ -84,6 +86,19 @@ async def test_only_so_many_findings_are_told_and_the_rest_is_counted(world: Wor
     )
     found = await verify(order(world, tmp_path))
     assert (len(found.findings), found.more) == (200, 50)
+
+
+@pytest.mark.parametrize("key", [b"\0", b"\xff\xfe"])
+async def test_a_mark_whose_key_is_no_text_is_kept_as_unreadable_and_the_ledger_stays_good(
+    world: World, tmp_path: Path, key: bytes
+) -> None:
+    held = await claimed(world.one, "one")
+    records = decoded([message(event("stock.counted", "1"), 0)._replace(key=key)], held)
+    await Journal(world.one).write([Advance(1, 0, held.epoch, 0, 1, held.chain)], records)
+    row = await world.one.fetchrow("SELECT verdict, record_key, (SELECT count(*) FROM facts) FROM journal")
+    assert tuple(row or ()) == (3, key, 0)
+    found = await verify(order(world, tmp_path))
+    assert (found.ok, found.findings) == (True, [])
 
 
 async def test_a_damaged_file_of_checkpoints_is_a_finding(world: World, tmp_path: Path) -> None:
