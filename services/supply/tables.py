@@ -155,6 +155,15 @@ class Flow(SQLModel, table=True):
     packs: int = _big()
 
 
+class Generation(SQLModel, table=True):
+    """One row: how often a rebuild has put something right. What was kept in memory before is not to be relied on."""
+
+    __tablename__ = "generation"
+
+    one: int = _small(primary_key=True)
+    number: int = _big()
+
+
 class Checkpoint(SQLModel, table=True):
     """A moment at which every answer is fixed: the next offset and the chain's head of every partition.
 
