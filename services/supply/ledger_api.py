@@ -42,6 +42,7 @@ router = APIRouter()
 @router.get("/balances", dependencies=[Depends(reader)])
 async def get_balances(
     asked: Annotated[Asked, Depends()],
+    limit: Limit,
     gtin: Annotated[str | None, Query(pattern=GTIN)] = None,
     lot: Annotated[str | None, Query(max_length=20, pattern=r"^[^\x00]*$")] = None,
     origin: Literal["domestic", "import", "unknown"] | None = None,
@@ -49,7 +50,6 @@ async def get_balances(
     by: Literal["lot", "gtin"] = "lot",
     effective: Effective = None,
     known: Known = None,
-    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """Packs a place, usable, blocked and expired stock, by lot or summed by GTIN."""
@@ -92,9 +92,9 @@ async def get_lot(
     gtin: str,
     lot: str,
     asked: Annotated[Asked, Depends()],
+    limit: Limit,
     effective: Effective = None,
     known: Known = None,
-    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """A lot's statement: origin, expiry, recall, and every transfer with its event."""
@@ -138,7 +138,7 @@ async def get_event(
 
 
 @router.get("/ledger/checkpoints", dependencies=[Depends(reader)])
-async def get_checkpoints(asked: Annotated[Asked, Depends()], limit: Limit = 100, cursor: Cursor = None) -> Response:
+async def get_checkpoints(asked: Annotated[Asked, Depends()], limit: Limit, cursor: Cursor = None) -> Response:
     """Checkpoints, newest first; the signed ones are kept outside too, and name the signed one before."""
     before = decode_cursor(cursor, Number) or 2**62
     async with asked.at(None) as (connection, _):

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from itertools import permutations
 from typing import Any, Final
 
+import aiohttp
 import pytest
 
 from services.supply.asof import Cut
@@ -18,6 +19,7 @@ from services.supply.reads import sales_at, sales_now
 from services.supply.supplied import supplied
 from tests.reference import JSON
 from tests.stack.supply_world import World, claimed, write
+from tests.stack.test_supply_export_readers import served
 from tests.supply_given import GTIN, MAKER, SOURCE, TIME, correction, event, gtin
 
 DAY: Final = date(2026, 6, 30)
@@ -162,3 +164,22 @@ async def test_of_several_authorisations_a_lot_is_made_under_the_one_that_its_pr
     assert told[1] == {"A": "import", "B": "import", "C": "import"}
     assert told[2] == {"A": "import", "B": "domestic", "C": "import"}
     assert told[3] == {"A": "unknown", "B": "domestic", "C": "import", "D": "domestic"}
+
+
+async def test_no_answer_has_more_items_than_the_setting(world: World, http: aiohttp.ClientSession) -> None:
+    await written(world, *(event("batch.released", lot, lot=lot) for lot in "ABCDE"))
+    async with world.one.acquire() as connection:
+        places = '[{"topic_id": 1, "partition": 0, "next_offset": 5}]'
+        await connection.execute("INSERT INTO checkpoints (n, at, places) VALUES (1, now(), $1)", places)
+    async with served(world, page_limit=2) as (port, key):
+
+        async def asked(query: str) -> tuple[int, JSON]:
+            url, headers = f"http://127.0.0.1:{port}/balances{query}", {"Authorization": f"Bearer {key}"}
+            async with http.get(url, headers=headers) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        pages = [await asked(query) for query in ("", "?limit=2", "?limit=1")]
+        assert [(status, len(body["items"])) for status, body in pages] == [(200, 2), (200, 2), (200, 1)]
+        status, problem = await asked("?limit=3")
+        assert (status, problem["errors"][0]["field"]) == (422, "limit")
+        assert (await asked("?limit=0"))[0] == 422
