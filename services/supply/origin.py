@@ -25,7 +25,7 @@ class Origins:
 
     def __init__(self, registry: Registry, domestic_local_steps: frozenset[str]) -> None:
         self.registry = registry
-        self._steps = domestic_local_steps
+        self._steps = {*domestic_local_steps, None}  # of which nothing is said, that counts
         self._histories: dict[str, list[tuple[date, Authorisation]]] = {}
 
     def of(self, lot: LotState | MarketLot) -> Origin:
@@ -40,8 +40,7 @@ class Origins:
         named = self.registry.local_steps.get(lot.gtin, {})
         if all(steps <= self._steps for steps in named.values()):
             return True
-        step = self._under(lot, named).local_step
-        return step is None or step in self._steps
+        return self._under(lot, named).local_step in self._steps
 
     def _under(self, lot: LotState | MarketLot, names: Iterable[str]) -> Authorisation:
         """The authorisation under which a lot was made, of those of its product (at least one)."""

@@ -135,21 +135,25 @@ class Registry:
         return [(day, held) for day, held in found if held is not None]
 
     @cached_property
-    def local_steps(self) -> dict[int, dict[str, frozenset[str]]]:
-        """By GTIN the authorisations that have ever named it, each with every local step that it has ever named."""
-        found: dict[int, dict[str, frozenset[str]]] = defaultdict(dict)
+    def local_steps(self) -> dict[int, dict[str, frozenset[str | None]]]:
+        """By GTIN the authorisations that have ever named it, each with every local step that it has ever had."""
+        found: dict[int, dict[str, frozenset[str | None]]] = defaultdict(dict)
         for name, facts in self._authorisation_facts.items():
-            said = [fact.data for fact in facts if isinstance(fact.data, RegistrationGranted | RegistrationVaried)]
-            if any(isinstance(data, RegistrationGranted) for data in said):
-                steps = frozenset(data.local_step for data in said if data.local_step is not None)
-                for gtin in {int(pack.gtin) for data in said for pack in data.packs or ()}:
-                    found[gtin][name] = steps
+            granted = [fact.data for fact in facts if isinstance(fact.data, RegistrationGranted)]
+            varied = [fact.data for fact in facts if isinstance(fact.data, RegistrationVaried)]
+            if granted:
+                steps = {data.local_step for data in granted} | ({data.local_step for data in varied} - {None})
+                packs = [*(data.packs for data in granted), *(data.packs or () for data in varied)]
+                for gtin in {int(pack.gtin) for told in packs for pack in told}:
+                    found[gtin][name] = frozenset(steps)
         return dict(found)
 
     @cached_property
     def of_several_steps(self) -> frozenset[int]:
-        """The GTINs whose authorisations differ in their local steps: it matters under which one a lot was made."""
-        return frozenset(gtin for gtin, named in self.local_steps.items() if len(set(named.values())) > 1)
+        """The GTINs of several authorisations and local steps: it matters under which one a lot was made."""
+        return frozenset(
+            gtin for gtin, named in self.local_steps.items() if len(named) > 1 and len(set().union(*named.values())) > 1
+        )
 
     @cached_property
     def marked_lots(self) -> list[tuple[int, str]]:

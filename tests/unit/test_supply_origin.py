@@ -69,6 +69,18 @@ def test_the_authorisation_that_a_lot_names_goes_before_the_one_granted_last() -
     assert origin(made(under="VD-2"), full, packed) == "import"
 
 
+def test_it_matters_under_which_authorisation_a_lot_was_made_where_they_were_once_of_different_steps() -> None:
+    swapped = [
+        *(granted(authorisation="VD-1", local_step="full"), varied("2026-01-01", "packaging", "VD-1")),
+        *(granted(authorisation="VD-2", **PACKED), varied("2026-01-01", "full", "VD-2")),
+    ]
+    assert Registry(swapped).of_several_steps == {int(GTIN)}
+    assert Registry([granted(), varied("2026-01-01", "packaging")]).of_several_steps == set()
+    alike = granted(authorisation="VD-1", local_step="full"), granted(authorisation="VD-2", local_step="full")
+    assert Registry(alike).of_several_steps == set()
+    assert [origin(made(under=name), *swapped) for name in ("VD-1", "VD-2")] == ["import", "domestic"]
+
+
 def test_an_authorisation_of_another_product_tells_nothing_of_a_lot() -> None:
     other = granted(gtin(2), authorisation="VD-2", local_step="full")
     assert origin(made(under="VD-2"), granted(**PACKED), other) == "import"
