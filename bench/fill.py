@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from bench.expected import NOTHING, Expected, expected
 from bench.movements import CORRECTED, JSON, Market, chunk
 from shared import topics
+from shared.events.reader import AUTHORITY, REGULATOR
 
 PARTITIONS: Final = 6  # of supply.movements.v1, see deploy/kafka/topics.yaml
 QUEUE_RECORDS: Final = 200_000
@@ -94,11 +95,12 @@ def record_of(event: JSON) -> tuple[bytes, list[tuple[str, bytes]]]:
     return record_bytes(event, _key(event))
 
 
-def record_bytes(event: JSON, key: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+def record_bytes(event: JSON, key: str, *, by_regulator: bool = False) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Value and headers of an event, byte for byte as ingest writes them (a test compares the two)."""
     attributes = {name: event[name].encode() for name in ("id", "source", "type", "time")}
     headers = [("ce_specversion", b"1.0"), *((f"ce_{name}", value) for name, value in attributes.items())]
     headers += [("ce_subject", key.encode()), ("content-type", b"application/json")]
+    headers += [(AUTHORITY, REGULATOR)] * by_regulator
     return orjson.dumps(event["data"]), headers
 
 

@@ -17,7 +17,12 @@ PRICE_VND: Final = 140_000
 def fill_registry(login: dict[str, Any], products: int) -> int:
     """Writes a registration and a price for each product; how many records that were."""
     events = list(told_of(gtins(products)))
-    write(login, topics.REGISTRY, PARTITIONS, ((*record_bytes(event, key), key) for event, key in events))
+    write(
+        login,
+        topics.REGISTRY,
+        PARTITIONS,
+        ((*record_bytes(event, key, by_regulator=True), key) for event, key in events),
+    )
     return len(events)
 
 

@@ -48,10 +48,6 @@ class AccessCache:
         if known is None or known.revoked_at is None:
             self._records[record.key_id] = record
 
-    def glns_of(self, role: str) -> frozenset[str]:
-        """The GLNs of every producer with `role` (manufacturer, importer, distributor, regulator)."""
-        return frozenset(gln for record in self._records.values() if role in record.roles for gln in record.glns)
-
     def principal(self, key: str) -> Principal | None:
         """The caller behind `key`, None if the key is malformed, unknown, wrong or revoked."""
         record = self._records.get(key_id_of(key) or "")

@@ -100,8 +100,10 @@ class Message(NamedTuple):
 
 
 def message(told: JSON, offset: int, *, partition: int = 0, timestamp: int = 1_767_600_000_000) -> Message:
-    """The record of the movements topic in which an event lies, as ingest writes it."""
-    attributes = {name: told[name] for name in ("specversion", "id", "source", "type", "time")}
+    """The record of the movements topic in which an event lies, as ingest writes it (`authority`: of its sender)."""
+    attributes = {
+        name: told[name] for name in ("specversion", "id", "source", "type", "time", "authority") if name in told
+    }
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
     key = told["data"]["key"] if told["type"] == CORRECTED else topic_key(told["data"])
     value = json.dumps(told["data"]).encode()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.ingest import intake, metrics
+from services.ingest import authority, intake, metrics
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
 from shared.access import require
@@ -40,7 +40,8 @@ def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIR
         except Problem as problem:
             _count(problem)
             raise
-        places = await publisher.publish([to_kafka(event) for event in events])
+        by_regulator = authority.REGULATOR in sender.roles
+        places = await publisher.publish([to_kafka(event, by_regulator=by_regulator) for event in events])
         for topic, number in Counter(place.topic for place in places).items():
             metrics.EVENTS_ACCEPTED.labels(topic).inc(number)
         accepted = [

@@ -72,7 +72,7 @@ class Supply:
         self.database_answers = True
         lag = Lag(settings, writer)
         self.consumer = LedgerConsumer(settings, writer, self.fatal)
-        facts = KnownFacts(self.regulators)
+        facts = KnownFacts()
         evaluation = Evaluation(settings, writer, self.clock, self.signer, self.goals, facts, lag.records)
         app.state.access, app.state.clock, app.state.goals = self.access, self.clock, self.goals
         app.state.readers, app.state.facts = readers, facts
@@ -93,10 +93,6 @@ class Supply:
             await evaluation.stop()
             await lag.stop()
             await asyncio.gather(writer.close(), readers.close())
-
-    def regulators(self) -> frozenset[str]:
-        """GLNs of the regulators: what they say of agreements counts although they are no party."""
-        return self.access.glns_of("regulator")
 
     def fatal(self, why: str, error: BaseException) -> None:
         """Ends the process: what cannot be right must not go on. A supervisor starts it again."""

@@ -8,13 +8,15 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
 import asyncpg
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from msgspec import Meta
 
 from services.supply import checkpoints
 from services.supply.asof import Cut
 from services.supply.goals import Goal, goals_hash
 from services.supply.known_facts import KnownFacts
+from services.supply.origin import Origins
+from services.supply.registry import Registry
 from services.supply.settings import SupplySettings
 from shared.access import require
 from shared.clock import Clock
@@ -29,13 +31,28 @@ FIRST_MOMENT: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 Effective = Annotated[date | None, Query(description="the day on which figures are to hold; default today")]
 Known = Annotated[datetime | None, Query(description="the moment of knowledge; default the newest checkpoint")]
-Limit = Annotated[int, Query(ge=1, le=1_000)]
 Cursor = Annotated[str | None, Query(max_length=1_024)]
 
 # What a cursor may hold.
 Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Small = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
+
+
+def items_of(default: int) -> Any:
+    """A dependency that gives how many items a page has: those asked for, else `default`; at most the setting."""
+
+    def limit(request: Request, limit: Annotated[int | None, Query(ge=1, description=_LIMIT)] = None) -> int:
+        most: int = request.app.state.settings.page_limit
+        if limit is not None and limit > most:
+            raise Invalid([Fault("limit", "range", f"at most {most} items in one answer")])
+        return min(default, most) if limit is None else limit
+
+    return Depends(limit)
+
+
+_LIMIT: Final = "items in this page; at most the setting page_limit"
+Limit = Annotated[int, items_of(100)]
 
 
 class Asked:
@@ -64,6 +81,10 @@ class Asked:
                 yield connection, await checkpoints.known_at(connection, known)
         except AWAY as error:
             raise Transient("the database does not answer") from error
+
+    def origins(self, registry: Registry) -> Origins:
+        """Where lots come from, by what is known at the checkpoint of `registry`."""
+        return Origins(registry, frozenset(self.settings.domestic_local_steps))
 
     def day(self, effective: date | None) -> date:
         return effective or self.clock.today()

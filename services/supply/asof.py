@@ -6,8 +6,8 @@ the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -15,12 +15,12 @@ import msgspec
 
 from services.supply.correction import Correction, Family, Original
 from services.supply.derived import FORWARD, SIGN
+from services.supply.facts import Fact
 from services.supply.fold import MOVEMENTS_TOPIC_ID
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import LotState, MarketLot
 from services.supply.places import NAMES, PLACES, Place
 from services.supply.posting import POSTINGS
-from services.supply.registry import Fact
 from shared.events import reader
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -47,6 +47,12 @@ class Cut(msgspec.Struct, frozen=True):
     @property
     def columns(self) -> tuple[list[int], list[int], list[int]]:
         return list(self.topic_ids), list(self.partitions), list(self.next_offsets)
+
+
+async def cut_now(connection: Connection) -> Cut:
+    """All that this transaction sees, as the cut of no checkpoint."""
+    rows = await connection.fetch("SELECT topic_id, partition, next_offset FROM positions")
+    return Cut(0, datetime.now(UTC), *(tuple(row[at] for row in rows) for at in range(3)))
 
 
 # Arguments $1 to $3 of every query that is asked at a cut: see Cut.columns.
@@ -115,6 +121,15 @@ FROM (
     GROUP BY gtin, lot, leaves, reaches, effective_on, expires_on, packs HAVING sum(sign) > 0
 ) standing GROUP BY gtin, lot
 """
+# The lots of which anything stands: packs that moved on a day and were not all taken back.
+_MOVED_AT = f"""
+SELECT DISTINCT gtin, lot FROM (
+    SELECT gtin, lot FROM (
+        SELECT gtin, lot, effective_on, packs * {SIGN} AS packs, {FORWARD}
+        FROM journal WHERE {ENTRIES_AT} AND {_OF_KEYS.replace("$3", "$2").replace("$4", "$3")}
+    ) forward GROUP BY gtin, lot, effective_on, leaves, reaches HAVING sum(packs) <> 0
+) moved
+"""
 _SUMS_NOW = ", ".join(
     f"coalesce(sum(packs * ((credit = {place.value})::int - (debit = {place.value})::int))"
     f" FILTER (WHERE effective_on <= $1), 0)::bigint AS {name}"
@@ -152,6 +167,12 @@ async def market_lots_at(connection: Connection, cut: Cut, effective_on: date) -
     rows = await _whole(connection, _MARKET_AT, cut.ends, effective_on)
     standing = await _standing(connection, cut, rows)
     return [MarketLot(*row[:5], *_facts(row, 5, standing)) for row in rows]
+
+
+async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> set[LotKey]:
+    """Those of `keys` with a net flow on any day, as known at `cut`: the same for every order of the same events."""
+    columns = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
+    return {(row[0], row[1]) for row in await connection.fetch(_MOVED_AT, cut.ends, *columns)}
 
 
 async def lots_now(connection: Connection, effective_on: date) -> list[LotState]:
@@ -209,26 +230,28 @@ async def corrected_facts(connection: Connection, cut: Cut, said: Sequence[Said]
     touching = [correction_of(row) for row in await connection.fetch(_MARKING, *cut.columns, list(FACT_TYPES))]
     if not touching:
         return [item.fact for item in said]
-    by_target, roots = await _families(connection, cut, touching)
+    starts = {correction.key for correction in touching} | {correction.target for correction in touching}
+    by_target, roots = await families(connection, cut, starts)
     corrected = {root.key for root in roots}
     facts = [item.fact for item in said if item.event_key not in corrected]
     for root in roots:
         counts = Family(root, by_target).effective()
         if counts.data is None or type(counts.data) in POSTINGS:
             continue
-        # A corrected fact keeps its own rank among facts of the same day.
-        facts.append(Fact(counts.data, root.time, root.source, root.id))
+        # A corrected fact keeps its own rank among facts of the same day, and its authority: corrections of it come
+        # from the same sender, whose roles never change.
+        facts.append(Fact(counts.data, root.time, root.source, root.id, root.by_regulator))
     return facts
 
 
 _PLACES_OF = f"SELECT event_key FROM event_ids {CUT} WHERE {BEFORE} AND event_key = ANY($4::bytea[])"
 
 
-async def _families(
-    connection: Connection, cut: Cut, touching: Iterable[Correction]
+async def families(
+    connection: Connection, cut: Cut, starts: set[bytes]
 ) -> tuple[dict[bytes, list[Correction]], list[Original]]:
-    """All corrections around `touching` and the originals below them, each only if recorded before the cut."""
-    starts = {correction.key for correction in touching} | {correction.target for correction in touching}
+    """All corrections around the events `starts`, by what they correct, and the originals below them, each only if
+    recorded before the cut."""
     found = await family(connection, climb_from=starts, keys=starts)
     targets = {correction.target for correction in found.values()}
     wanted = list(found.keys() | targets)

@@ -37,7 +37,7 @@ class Correction(msgspec.Struct, frozen=True):
 
 
 class Original(msgspec.Struct, frozen=True):
-    """A recorded event that is no correction."""
+    """A recorded event that is no correction; `by_regulator` as in reader.Event."""
 
     key: bytes
     type: str
@@ -46,6 +46,7 @@ class Original(msgspec.Struct, frozen=True):
     time: datetime
     source: str
     id: str
+    by_regulator: bool = False
 
 
 class Effective(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 from services.supply.claims import Claim, Place
 from services.supply.fold import presume
 from services.supply.journal import Advance
-from services.supply.record import Consumed, link, named_in, pack_headers
+from services.supply.record import Consumed, link, named_in, pack_headers, read
 from services.supply.rows import identity_row, journal_rows
 from shared.events import reader
 
@@ -76,7 +76,7 @@ def _consumed(message: Any, held: Claim) -> Consumed:
     held.next_offset = message.offset + 1
     event, why = None, None
     try:
-        event = reader.read(message.headers, message.value)
+        event = read(message.key, message.headers, message.value)
     except reader.Unreadable as error:
         why = error.reason
     record = Consumed(

@@ -14,7 +14,7 @@ import msgspec
 
 from services.supply.places import NAMES, PLACES
 from services.supply.posting import POSTINGS
-from services.supply.record import unpack_headers
+from services.supply.record import read, unpack_headers
 from shared.events import reader
 from shared.events.reader import EventCorrected
 
@@ -43,7 +43,7 @@ LOTS: Final = Derived(
 )
 EVENT_IDS: Final = Derived("event_ids", ("event_key",), ("content", *_PLACE))
 CORRECTIONS: Final = Derived("corrections", ("event_key",), ("target", *_SAID))
-FACTS: Final = Derived("facts", ("event_key",), ("type", "key", *_SAID))
+FACTS: Final = Derived("facts", ("event_key",), ("type", "key", *_SAID, "by_regulator"))
 BY_LOT: Final = (FLOWS, LOTS)
 BY_EVENT: Final = (EVENT_IDS, CORRECTIONS, FACTS)
 DERIVED: Final = (*BY_LOT, *BY_EVENT)
@@ -109,7 +109,7 @@ def said_again(place: Row, record_key: bytes | None, headers: bytes, value: byte
         named = unpack_headers(headers)
     except struct.error:
         raise reader.Unreadable("the headers are cut off") from None
-    event = reader.read(named, value)
+    event = read(record_key, named, value)
     key = reader.event_key(event.source, event.id)
     identity = (key, reader.content_hash(event), *place)
     if type(event.data) in POSTINGS:
@@ -118,8 +118,8 @@ def said_again(place: Row, record_key: bytes | None, headers: bytes, value: byte
     if isinstance(event.data, EventCorrected):
         about = event.data.corrects
         return SaidAgain(identity, (key, reader.event_key(about.source, about.id), *told), None)
-    topic_key = (record_key or b"").decode("utf-8", "replace")
-    return SaidAgain(identity, None, (key, event.type, topic_key, *told))
+    topic_key = (record_key or b"").decode()
+    return SaidAgain(identity, None, (key, event.type, topic_key, *told, event.by_regulator))
 
 
 def differing(table: Derived) -> str:

@@ -30,7 +30,7 @@ from services.supply.fold import (
     target_key,
 )
 from services.supply.posting import UNNAMED_LOT
-from services.supply.record import Consumed, Header, pack_headers
+from services.supply.record import Consumed, Header, pack_headers, read
 from services.supply.scratch import Scratch, Seen
 from shared.events import reader
 from shared.events.reader import EventCorrected
@@ -124,7 +124,7 @@ def read_again(raw: Row, rows: Sequence[Row]) -> Taken | None:
         return None
     event, content, key = None, None, None
     try:
-        event = reader.read(headers, raw.value)  # type: ignore[arg-type]  # as Kafka delivers them: some null
+        event = read(raw.record_key, headers, raw.value)  # type: ignore[arg-type]  # as Kafka delivers them: some null
     except reader.Unreadable:
         keys = claimed_keys(headers)
     else:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import orjson
 
-from services.supply.asof import ENTRIES_AT, Cut
+from services.supply.asof import ENTRIES_AT, Cut, LotKey
+from services.supply.balances import Balance, Wanted, balance_item, balances
 from services.supply.derived import FORWARD, SIGN
 from services.supply.export_files import Column, Row
 from services.supply.indicators import INDICATORS
 from services.supply.known_facts import KnownFacts
-from services.supply.lot import LotState, gtin_text
+from services.supply.lot import gtin_text
 from services.supply.measure import market
+from services.supply.origin import Origins
 from services.supply.places import NAME_OF, NAMES
 from services.supply.reads import sales_at
-from services.supply.registry import Registry
-from services.supply.statements import balance_item, balances
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Parts = AsyncIterator[Sequence[Row]]
@@ -50,17 +50,17 @@ ORDER BY gtin, lot, effective_on, leaves, reaches
 """
 
 
-async def balance_rows(connection: Connection, cut: Cut, on: date, registry: Registry, **filters: Any) -> Parts:
-    """Rows of BALANCES: the items of GET /balances with the same `filters`."""
-    after: tuple[int, str] | None = (-1, "")
+async def balance_rows(connection: Connection, cut: Cut, on: date, origins: Origins, wanted: Wanted) -> Parts:
+    """Rows of BALANCES: the items of GET /balances."""
+    after: LotKey | None = (-1, "")
     while after is not None:
-        states, after = await balances(connection, cut, on, after=after, limit=LOTS_A_PART, **filters)
-        if states:
-            yield [_balance(state, registry, on) for state in states]
+        found, after = await balances(connection, cut, on, origins, wanted, after=after, limit=LOTS_A_PART)
+        if found:
+            yield [_balance(item, on) for item in found]
 
 
-def _balance(state: LotState, registry: Registry, on: date) -> Row:
-    item = balance_item(state, registry, on)
+def _balance(balance: Balance, on: date) -> Row:
+    item = balance_item(balance, on)
     places, stock = (item["places"][name] for name in NAMES), (item[name] for name in _STOCK)
     return (item["gtin"], item["lot"], item["origin"], *places, *stock)
 

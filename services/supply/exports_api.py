@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.supply.asked import GTIN, Asked, Effective, Known, reader
 from services.supply.asof import Cut
+from services.supply.balances import Wanted, products_of
 from services.supply.export_files import MEDIA_TYPES, Column, File, Form, Row, file_of
 from services.supply.exports import (
     BALANCES,
@@ -26,7 +27,6 @@ from services.supply.exports import (
     indicator_rows,
 )
 from services.supply.figures_api import days_of, wanted_figures
-from services.supply.statements import products_of
 from shared.errors import Fault, Invalid, Transient
 from shared.telemetry import logger
 from shared.web import while_connected
@@ -77,8 +77,8 @@ async def export_balances(
     async def rows(connection: Connection, cut: Cut) -> Parts:
         registry = await asked.facts.registry(connection, cut)
         products = None if atc is None else products_of(registry, atc, on)
-        filters = {"gtin": None if gtin is None else int(gtin), "lot": lot, "origin": origin, "products": products}
-        return balance_rows(connection, cut, on, registry, **filters)
+        wanted = Wanted(None if gtin is None else int(gtin), lot, origin, products)
+        return balance_rows(connection, cut, on, asked.origins(registry), wanted)
 
     return await _export(request, asked, f"balances-{on}", form, BALANCES, known, rows)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.asked import Asked, Cursor, Effective, Known, Limit, items_of, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
 from services.supply.reads import sales_at
@@ -24,13 +24,13 @@ router = APIRouter()
 @router.get("/indicators", dependencies=[Depends(reader)])
 async def get_indicators(
     asked: Annotated[Asked, Depends()],
+    limit: Annotated[int, items_of(1_000)],
     name: str | None = None,
     scope: str | None = None,
     effective: Effective = None,
     first: Annotated[date | None, Query(alias="from")] = None,
     last: Annotated[date | None, Query(alias="to")] = None,
     known: Known = None,
-    limit: Limit = 1_000,
     cursor: Cursor = None,
 ) -> Response:
     """Indicators on a day, or one value a day `from` … `to`."""
@@ -105,9 +105,9 @@ async def _goals(asked: Asked) -> dict[str, Any]:
 @router.get("/obligations", dependencies=[Depends(reader)])
 async def get_obligations(
     asked: Annotated[Asked, Depends()],
+    limit: Limit,
     obligation: Annotated[str | None, Query(max_length=300)] = None,
     state: Literal["open", "met", "cancelled"] | None = None,
-    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """Dated duties with the days left."""
@@ -125,9 +125,9 @@ def _with_days_left(item: dict[str, Any], today: date) -> dict[str, Any]:
 @router.get("/anomalies", dependencies=[Depends(reader)])
 async def get_anomalies(
     asked: Annotated[Asked, Depends()],
+    limit: Limit,
     kind: Annotated[str | None, Query(max_length=100)] = None,
     subject: Annotated[str | None, Query(max_length=2_000)] = None,
-    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """What contradicts itself, or did; open ones have no `until`."""

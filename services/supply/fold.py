@@ -180,7 +180,8 @@ def original_in(record: Consumed) -> Original:
     """The original that a record holds (an event that is no correction)."""
     event = record.event
     assert event is not None and record.event_key is not None
-    return Original(record.event_key, event.type, topic_key(record), event.data, event.time, event.source, event.id)
+    said = (event.data, event.time, event.source, event.id, event.by_regulator)
+    return Original(record.event_key, event.type, topic_key(record), *said)
 
 
 def correction_in(record: Consumed) -> Correction | None:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from services.supply.registry import Agreement, Packing
+from services.supply.agreements import Agreement
+from services.supply.registry import Packing
 from services.supply.supplied import Supplied, SuppliedBy
 
 EXACT: Final = Context(prec=60)

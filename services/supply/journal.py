@@ -36,7 +36,7 @@ UPDATE positions SET next_offset = $5, chain = $6
 WHERE topic_id = $1 AND partition = $2 AND epoch = $3 AND next_offset = $4
 """
 _CORRECTIONS = "event_key target source id time topic_id partition kafka_offset data".split()
-_FACTS = "event_key type key source id time topic_id partition kafka_offset data".split()
+_FACTS = "event_key type key source id time topic_id partition kafka_offset data by_regulator".split()
 
 # The derived tables follow from the journal's own new rows, so that nothing is summed twice in two languages.
 # A reversal swaps debit and credit: what it takes back is in `flows` and in the counts with the sign turned.
@@ -228,8 +228,9 @@ def _fact_rows(fresh: Iterable[Consumed]) -> Iterable[tuple[Any, ...]]:
         event = record.event
         if event is None or type(event.data) in POSTINGS or isinstance(event.data, EventCorrected):
             continue
+        said = (event.source, event.id, event.time)
         place = (record.topic_id, record.partition, record.offset, _json(record))
-        yield (record.event_key, event.type, topic_key(record), event.source, event.id, event.time, *place)
+        yield (record.event_key, event.type, topic_key(record), *said, *place, event.by_regulator)
 
 
 def _json(record: Consumed) -> str:

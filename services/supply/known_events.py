@@ -88,6 +88,6 @@ async def originals(connection: Connection, keys: Iterable[bytes]) -> list[Origi
     for key, record_key, headers, value in await connection.fetch(_ORIGINALS, wanted):
         event = reader.read(unpack_headers(headers), value)
         if not isinstance(event.data, EventCorrected):
-            about = (event.time, event.source, event.id)
-            found.append(Original(key, event.type, key_text(record_key), event.data, *about))
+            said = (event.data, event.time, event.source, event.id, event.by_regulator)
+            found.append(Original(key, event.type, key_text(record_key), *said))
     return found

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, Literal
 
 import msgspec
 
 from services.supply.places import NAMES, Place
 from services.supply.posting import UNNAMED_LOT
 
-Origin = Literal["domestic", "import", "unknown"]
-ORIGINS: Final = ("domestic", "import", "unknown")
-
-
-def origin_of(lot: str, produced_count: int, imported_count: int) -> Origin:
-    """Domestic if produced here (also when it was imported as well), import if received, else not yet known."""
-    if lot == UNNAMED_LOT:
-        return "unknown"
-    if produced_count > 0:
-        return "domestic"
-    return "import" if imported_count > 0 else "unknown"
-
 
 class LotState(msgspec.Struct):
-    """One lot: net packs a place (index: the place's number) up to a day, and its facts, which follow `known` alone."""
+    """One lot: net packs a place (index: the place's number) up to a day, and its facts, which follow `known` alone.
+
+    `authorisation` is what its production names, and is read only where it tells the origin (introductions.py).
+    """
 
     gtin: int
     lot: str
@@ -34,6 +24,7 @@ class LotState(msgspec.Struct):
     introduced_on: date | None
     expires_on: date | None
     supplied_on: date | None
+    authorisation: str | None = None
 
     @property
     def named(self) -> bool:
@@ -47,10 +38,6 @@ class LotState(msgspec.Struct):
     def used(self) -> int:
         """The packs that were consumed or adjusted away."""
         return self.packs[Place.CONSUMED] + self.packs[Place.ADJUSTED]
-
-    @property
-    def origin(self) -> Origin:
-        return origin_of(self.lot, self.produced_count, self.imported_count)
 
     @property
     def origin_conflict(self) -> bool:
@@ -78,17 +65,19 @@ class MarketLot(msgspec.Struct):
     introduced_on: date | None
     expires_on: date | None
     supplied_on: date | None
-
-    @property
-    def origin(self) -> Origin:
-        return origin_of(self.lot, self.produced_count, self.imported_count)
+    authorisation: str | None = None
 
 
 def market_lot(state: LotState, reached: int) -> MarketLot:
     """What the market needs of a lot of which `reached` packs once came to `available`."""
     days = (state.introduced_on, state.expires_on, state.supplied_on)
     counts = (state.produced_count, state.imported_count)
-    return MarketLot(state.gtin, state.lot, state.available, state.used, reached, *counts, *days)
+    return MarketLot(state.gtin, state.lot, state.available, state.used, reached, *counts, *days, state.authorisation)
+
+
+def nothing_of(gtin: int, lot: str) -> LotState:
+    """A lot of which nothing has moved."""
+    return LotState(gtin, lot, (0,) * (len(NAMES) + 1), 0, 0, None, None, None)
 
 
 class Stock(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, Market, Measured
 from services.supply.lot import LotState, MarketLot, market_lot
 from services.supply.obligations import Obligation
+from services.supply.origin import Origins
 from services.supply.registry import Registry
 from services.supply.supplied import Window, supplied
 
@@ -69,7 +70,7 @@ def market(seen: Sales, window: Window, domestic_local_steps: frozenset[str]) ->
     packings = seen.registry.packings(seen.on)
     return Market(
         on=seen.on,
-        supplied=supplied(seen.lots, seen.registry, packings, seen.on, window, domestic_local_steps),
+        supplied=supplied(seen.lots, Origins(seen.registry, domestic_local_steps), seen.on, window),
         packings=packings,
         agreements={agreement.agreement: agreement for agreement in seen.registry.agreements(seen.on)},
     )
@@ -96,7 +97,7 @@ def picture(
         on=ledger.on,
         indicators=_indicators(markets["days_365"], definitions),
         goals=assessed,
-        obligations=_obligations(ledger, markets["days_365"]),
+        obligations=_obligations(ledger, markets["days_365"], Origins(ledger.registry, domestic_local_steps)),
         anomalies=_anomalies(ledger),
     )
 
@@ -107,14 +108,14 @@ def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
     return [measure(scope, seen) for _, measure in sorted(INDICATORS.items()) for scope in sorted(scopes)]
 
 
-def _obligations(ledger: Ledger, seen: Market) -> list[Obligation]:
+def _obligations(ledger: Ledger, seen: Market, origins: Origins) -> list[Obligation]:
     registered_on: dict[int, date] = {}
     for held in ledger.registry.authorisations(ledger.on):
         if held.origin == "domestic":
             for pack in held.packs:
                 gtin = int(pack.gtin)
                 registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
-    shown = obligations.evidence(ledger.lots, ledger.exported_on, registered_on, ledger.on)
+    shown = obligations.evidence(ledger.lots, ledger.exported_on, registered_on, ledger.on, origins)
     return obligations.milestones(seen.agreements.values(), seen.packings, shown)
 
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from services.supply.agreements import Agreement
 from services.supply.lot import LotState
-from services.supply.registry import Agreement, Packing
+from services.supply.origin import Origins
+from services.supply.registry import Packing
 from shared.events.reader import Milestone
 
 State = Literal["open", "met", "cancelled"]
@@ -52,13 +54,14 @@ def evidence(
     exported_on: Mapping[tuple[int, str], date],
     registered_on: Mapping[int, date],
     day: date,
+    origins: Origins,
 ) -> dict[int, Evidence]:
     """By GTIN, up to `day`. `registered_on`: the first domestic authorisation of each GTIN."""
     found: dict[int, Evidence] = {}
     for gtin, granted_on in registered_on.items():
         found.setdefault(gtin, Evidence()).first_registered = granted_on if granted_on <= day else None
     for lot in lots:
-        if lot.origin == "domestic":
+        if origins.of(lot) == "domestic":
             held = found.setdefault(lot.gtin, Evidence())
             held.first_produced = _earlier(held.first_produced, lot.introduced_on, day)
             held.first_released = _earlier(held.first_released, lot.supplied_on, day)

@@ -12,6 +12,7 @@ from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, rea
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Correction, State
 from services.supply.fold import Known, Verdict
+from services.supply.introductions import name_authorisations
 from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import market_lot
 from services.supply.measure import Ledger, Sales
@@ -26,8 +27,13 @@ MAX_ODD_RECORDS: Final = 1_000
 _EXPORTED_NOW = """
 SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
 """
+# What odd_record needs of an odd record in the journal `j`: last, where the event that it claims to be stands recorded.
+ODD: Final = (
+    "j.verdict, topic_id, partition, kafka_offset, j.recorded_at, j.headers,"
+    " (SELECT ARRAY[e.topic_id, e.partition, e.kafka_offset] FROM event_ids e WHERE e.event_key = j.event_key)"
+)
 _ODD = f"""
-SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+SELECT {ODD} FROM journal j {CUT}
 WHERE {BEFORE} AND verdict >= 2 ORDER BY recorded_at DESC LIMIT {MAX_ODD_RECORDS}
 """
 # Only these can be waiting or in competition; the pure rules then say which are.
@@ -42,9 +48,11 @@ LIMIT {MAX_ODD_RECORDS}
 
 async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
     """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
+    lots = await lots_now(connection, on)
+    await name_authorisations(connection, cut, lots, registry)
     return Ledger(
         on=on,
-        lots=await lots_now(connection, on),
+        lots=lots,
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
         registry=registry,
@@ -56,12 +64,15 @@ async def sales_now(connection: Connection, on: date, registry: Registry) -> Sal
     """The market's part of the newest state, from the derived tables."""
     reached = await reached_now(connection, on)
     lots = [market_lot(lot, reached.get((lot.gtin, lot.lot), 0)) for lot in await lots_now(connection, on)]
+    await name_authorisations(connection, None, lots, registry)
     return Sales(on, lots, registry)
 
 
 async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> Sales:
     """The market's part of the state as known at `cut`, folded from the journal."""
-    return Sales(on, await market_lots_at(connection, cut, on), registry)
+    lots = await market_lots_at(connection, cut, on)
+    await name_authorisations(connection, cut, lots, registry)
+    return Sales(on, lots, registry)
 
 
 async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
@@ -71,17 +82,21 @@ async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
 
 
 def odd_record(row: Any) -> OddRecord:
-    """The record in a row (verdict, topic_id, partition, kafka_offset, recorded_at, headers) that is a conflict or
-    unreadable."""
-    verdict, topic_id, partition, offset, recorded_at, headers = row
-    place = f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
+    """The record in a row of the columns ODD that is a conflict or unreadable."""
+    verdict, topic_id, partition, offset, recorded_at, headers, first = row
+    place = _place(topic_id, partition, offset)
     named = named_in(unpack_headers(headers))
     if verdict == Verdict.UNREADABLE:
         detail = f"no reader understands the record at {place}"
         return OddRecord("unreadable", place, day_of(recorded_at), detail, *(named or ()))
     assert named is not None
-    detail = f"the record at {place} repeats the id of an event with other content; the first stands"
+    at = f" at {_place(*first)}" if first else ""  # nowhere only while the table of identities is damaged
+    detail = f"the record at {place} repeats the id of the event{at} with other content; the first stands"
     return OddRecord("id_conflict", place, day_of(recorded_at), detail, *named)
+
+
+def _place(topic_id: int, partition: int, offset: int) -> str:
+    return f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
 
 
 async def _odd_corrections(connection: Connection, cut: Cut) -> list[OddRecord]:

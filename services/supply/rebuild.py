@@ -37,6 +37,8 @@ _LOCK: Final = (
     # Against every consumer: the first statement of a batch moves its positions, a claim raises their epoch.
     "LOCK TABLE positions IN SHARE ROW EXCLUSIVE MODE",
 )
+# Services keep facts in memory: they see with the repair that there was one.
+_RAISE: Final = "UPDATE generation SET number = number + 1"
 _WRONG_LOTS: Final = "SELECT gtin, lot FROM flows_wrong UNION SELECT gtin, lot FROM lots_wrong ORDER BY gtin, lot"
 _OF_LOTS: Final = "(gtin, lot) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))"
 _OF_EVENTS: Final = "event_key = ANY($1::bytea[])"
@@ -151,6 +153,7 @@ async def _locked(
                 for statement in _LOCK:
                     await connection.execute(statement)
                 await replace(step)
+                await connection.execute(_RAISE)
             return
         except asyncpg.LockNotAvailableError:
             await asyncio.sleep(LOCK_RETRY_SECONDS)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from services.supply.posting import POSTINGS
 from shared.events import reader
 
 _U32 = struct.Struct(">I")
@@ -119,6 +120,21 @@ def named_in(headers: Sequence[Header]) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         return None
     return (source, id_) if source and id_ else None
+
+
+def read(key: bytes | None, headers: Sequence[tuple[str, bytes]], value: bytes | None) -> reader.Event:
+    """The event that a record holds. Raises reader.Unreadable, and nothing else.
+
+    A fact or a mark is kept under its record's key, which therefore has to be a text as PostgreSQL holds it.
+    """
+    event = reader.read(headers, value)
+    if key is not None and type(event.data) not in POSTINGS and type(event.data) is not reader.EventCorrected:
+        try:
+            if "\0" in key.decode():
+                raise reader.Unreadable("the key holds a NUL")
+        except UnicodeDecodeError:
+            raise reader.Unreadable("the key is not UTF-8") from None
+    return event
 
 
 def link(

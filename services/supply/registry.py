@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
-from shared.events import reader
+from services.supply.agreements import Agreement, agreement_on
+from services.supply.facts import Fact, effective_day, newest_of_day, until
+from services.supply.parties import OF_AGREEMENTS, OF_INTERRUPTIONS, judged
 from shared.events.reader import (
     BatchRecalled,
     DemandEstimated,
-    Milestone,
     Pack,
     PriceDeclared,
     Product,
@@ -27,42 +29,12 @@ from shared.events.reader import (
     RegistrationSuspended,
     RegistrationVaried,
     StockCounted,
-    TransferAmended,
-    TransferEnded,
-    TransferProduct,
-    TransferReached,
-    TransferSigned,
 )
 
 VARIABLE: Final = (
     *("product", "packs", "origin", "local_step", "holder", "manufacturer"),
     *("granted_on", "expires_on", "agreement"),
 )
-AMENDABLE: Final = ("title", "originator", "recipient", "signed_on", "products", "milestones")
-
-
-class Fact(msgspec.Struct, frozen=True):
-    """One fact as it counts after corrections. `source` and `id` are the original's, `time` too."""
-
-    data: msgspec.Struct
-    time: datetime
-    source: str
-    id: str
-
-    @property
-    def rank(self) -> tuple[datetime, str, str]:
-        return (self.time, self.source, self.id)
-
-
-def effective_day(data: Any) -> date:
-    """The day from which a fact holds."""
-    for name in ("effective_on", "granted_on", "filed_on", "signed_on", "reached_on", "recalled_on", "closed_on"):
-        if (day := getattr(data, name, None)) is not None:
-            return day  # type: ignore[no-any-return]
-    for name in ("counted_on", "period_end", "started_on", "resolved_on"):
-        if (day := getattr(data, name, None)) is not None:
-            return day  # type: ignore[no-any-return]
-    return date(data.year, 1, 1)
 
 
 class Authorisation(msgspec.Struct):
@@ -90,21 +62,6 @@ class Authorisation(msgspec.Struct):
         return self.status == "granted" and self.granted_on <= day and in_time
 
 
-class Agreement(msgspec.Struct):
-    """A transfer agreement as it stands on a day."""
-
-    agreement: str
-    title: str
-    originator: str
-    recipient: str
-    signed_on: date
-    products: tuple[TransferProduct, ...]
-    milestones: tuple[Milestone, ...]
-    ended_on: date | None
-    reached: dict[str, date]
-    events: tuple[Fact, ...]
-
-
 class Packing(msgspec.Struct, frozen=True):
     """A product's pack: what a GTIN means for sums in DDD, scopes and origin."""
 
@@ -116,27 +73,35 @@ class Packing(msgspec.Struct, frozen=True):
     origin: str
     local_step: str | None
     agreement: str | None
+    events: tuple[Fact, ...]
 
 
 class Registry:
-    """All facts known, asked by day. Of facts of one type, key and day the greatest (time, source, id) holds."""
+    """All facts known, asked by day. Of facts of one type, key and day the greatest (time, source, id) holds.
 
-    def __init__(self, facts: Iterable[Fact], regulators: frozenset[str] = frozenset()) -> None:
-        self._regulators = regulators
+    `strangers` are (source, id) of what somebody said of another's agreement or interruption: it has no effect.
+    """
+
+    def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
-        self._agreement_facts: dict[str, list[Fact]] = defaultdict(list)
-        self._prices: dict[int, list[tuple[date, int]]] = defaultdict(list)
+        self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
         self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
         self.demands: list[Fact] = []
-        for fact in newest_of_day(facts):
+        by_subject: dict[tuple[str, str] | None, list[Fact]] = defaultdict(list)
+        for fact in facts:
+            by_subject[_of_parties(fact.data)].append(fact)
+        for fact in newest_of_day(by_subject.pop(None, ())):
             self._take(fact)
+        spoken = {subject: judged(said) for subject, said in by_subject.items() if subject is not None}
+        self._agreements = {name: found.holding for (kind, name), found in spoken.items() if kind == "agreement"}
+        self.strangers = frozenset(said for found in spoken.values() for said in found.strangers)
 
     def _take(self, fact: Fact) -> None:
         data: Any = fact.data
         if isinstance(data, PriceDeclared):
-            self._prices[int(data.gtin)].append((data.effective_on, data.price))
+            self._prices[int(data.gtin)].append((data.effective_on, data.price, fact))
         elif isinstance(data, BatchRecalled):
             self.recalls[int(data.gtin)].append(fact)
         elif isinstance(data, RecallClosed):
@@ -147,18 +112,55 @@ class Registry:
             self.demands.append(fact)
         elif hasattr(data, "authorisation"):
             self._authorisation_facts[data.authorisation].append(fact)
-        elif hasattr(data, "agreement"):
-            self._agreement_facts[data.agreement].append(fact)
 
     def price_on(self, gtin: int, day: date) -> int | None:
         """The declared price of a pack in VND on `day`; None before the first."""
-        in_force = [price for effective_on, price in self._prices.get(gtin, ()) if effective_on <= day]
+        in_force = [price for effective_on, price, _ in self._prices.get(gtin, ()) if effective_on <= day]
         return in_force[-1] if in_force else None
+
+    def priced_by(self, gtin: int, day: date) -> tuple[Fact, ...]:
+        """The declaration of the price on `day`; none before the first."""
+        return tuple(fact for effective_on, _, fact in self._prices.get(gtin, ()) if effective_on <= day)[-1:]
 
     def authorisations(self, day: date) -> list[Authorisation]:
         """Every authorisation granted up to `day`, by number."""
         found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
         return [authorisation for authorisation in found if authorisation is not None]
+
+    def history(self, authorisation: str) -> list[tuple[date, Authorisation]]:
+        """How it stood from each day on which something about it took effect, in their order, from its grant on."""
+        facts = self._authorisation_facts.get(authorisation, [])
+        days = sorted({effective_day(fact.data) for fact in facts})
+        found = ((day, _authorisation(facts, day)) for day in days)
+        return [(day, held) for day, held in found if held is not None]
+
+    @cached_property
+    def local_steps(self) -> dict[int, dict[str, frozenset[str | None]]]:
+        """By GTIN the authorisations that have ever named it, each with every local step that it has ever had."""
+        found: dict[int, dict[str, frozenset[str | None]]] = defaultdict(dict)
+        for name, facts in self._authorisation_facts.items():
+            granted = [fact.data for fact in facts if isinstance(fact.data, RegistrationGranted)]
+            varied = [fact.data for fact in facts if isinstance(fact.data, RegistrationVaried)]
+            if granted:
+                steps = {data.local_step for data in granted} | ({data.local_step for data in varied} - {None})
+                packs = [*(data.packs for data in granted), *(data.packs or () for data in varied)]
+                for gtin in {int(pack.gtin) for told in packs for pack in told}:
+                    found[gtin][name] = frozenset(steps)
+        return dict(found)
+
+    @cached_property
+    def of_several_steps(self) -> frozenset[int]:
+        """The GTINs of several authorisations and local steps: it matters under which one a lot was made."""
+        return frozenset(
+            gtin for gtin, named in self.local_steps.items() if len(named) > 1 and len(set().union(*named.values())) > 1
+        )
+
+    @cached_property
+    def marked_lots(self) -> list[tuple[int, str]]:
+        """The lots that a recall, the closing of one, or a count names, in order."""
+        recalls = [*self.recalls.items(), *self.recalls_closed.items()]
+        named = {(gtin, fact.data.lot) for gtin, facts in recalls for fact in facts}  # type: ignore[attr-defined]
+        return sorted({*self.counts, *((gtin, lot) for gtin, lot in named if lot is not None)})
 
     def packings(self, day: date) -> dict[int, Packing]:
         """Every GTIN that an authorisation has named up to `day`; the one granted last describes it."""
@@ -174,18 +176,14 @@ class Registry:
                     held.origin,
                     held.local_step,
                     held.agreement,
+                    held.events,
                 )
         return found
 
     def agreements(self, day: date) -> list[Agreement]:
         """Every agreement signed up to `day`, by id."""
-        found = (_agreement(facts, day, self._regulators) for _, facts in sorted(self._agreement_facts.items()))
+        found = (agreement_on(holding, day) for _, holding in sorted(self._agreements.items()))
         return [agreement for agreement in found if agreement is not None]
-
-    def is_stranger(self, source: str, agreement: str) -> bool:
-        """Whether what `source` says of an agreement has no effect: it is signed, and by others."""
-        held = _agreement(self._agreement_facts.get(agreement, ()), date.max, self._regulators)
-        return held is not None and not _is_party(held, source, self._regulators)
 
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.
@@ -206,35 +204,15 @@ def _introduced_by(introduced_on: date | None, day: date) -> bool:
     return introduced_on is not None and introduced_on <= day
 
 
-def newest_of_day(facts: Iterable[Fact]) -> list[Fact]:
-    """The facts that hold, ordered by day, then rank."""
-    held: dict[tuple[object, ...], Fact] = {}
-    for fact in facts:
-        identity = (type(fact.data), *_key(fact.data), effective_day(fact.data))
-        if identity not in held or held[identity].rank < fact.rank:
-            held[identity] = fact
-    return sorted(held.values(), key=lambda fact: (effective_day(fact.data), fact.rank))
-
-
-_KEY_FIELDS: Final = (
-    "authorisation agreement milestone interruption certificate figure scope gtin lot substance form year unit holder"
-    " covers period_start"
-).split()
-
-
-def _key(data: Any) -> tuple[object, ...]:
-    """What a fact is about. A grant's holder may change, so a registration is about its authorisation alone."""
-    if hasattr(data, "authorisation"):
-        return (data.authorisation,)
-    return tuple(getattr(data, name, None) for name in _KEY_FIELDS)
-
-
-def _until(facts: Sequence[Fact], day: date) -> list[Fact]:
-    return [fact for fact in facts if effective_day(fact.data) <= day]
+def _of_parties(data: Any) -> tuple[str, str] | None:
+    """The agreement or interruption that a fact is about, of which not everybody's word counts."""
+    if isinstance(data, OF_AGREEMENTS):
+        return "agreement", data.agreement
+    return ("interruption", data.interruption) if isinstance(data, OF_INTERRUPTIONS) else None
 
 
 def _authorisation(facts: Sequence[Fact], day: date) -> Authorisation | None:
-    past = _until(facts, day)
+    past = until(facts, day)
     grants = [fact.data for fact in past if isinstance(fact.data, RegistrationGranted)]
     if not grants:
         return None
@@ -276,48 +254,3 @@ def _apply(held: Authorisation, data: msgspec.Struct) -> None:
             held.status = "granted"
         case RegistrationRevoked():
             held.status = "revoked"
-
-
-def _agreement(facts: Sequence[Fact], day: date, regulators: frozenset[str]) -> Agreement | None:
-    past = _until(facts, day)
-    signed = [fact.data for fact in past if isinstance(fact.data, TransferSigned)]
-    if not signed:
-        return None
-    held = Agreement(
-        agreement=signed[-1].agreement,
-        title=signed[-1].title,
-        originator=signed[-1].originator,
-        recipient=signed[-1].recipient,
-        signed_on=signed[-1].signed_on,
-        products=signed[-1].products,
-        milestones=signed[-1].milestones,
-        ended_on=None,
-        reached={},
-        events=tuple(past),
-    )
-    for fact in past:
-        if _is_party(held, fact.source, regulators):
-            _amend(held, fact.data)
-    return held
-
-
-def _is_party(held: Agreement, source: str, regulators: frozenset[str]) -> bool:
-    return source.removeprefix("urn:gln:") in {held.originator, held.recipient, *regulators}
-
-
-def _amend(held: Agreement, data: msgspec.Struct) -> None:
-    """What a party, or a regulator, says of the agreement; anybody else's word changes nothing."""
-    match data:
-        case TransferAmended():
-            for name in AMENDABLE:
-                if (value := getattr(data, name)) is not None:
-                    setattr(held, name, value)
-        case TransferEnded():
-            held.ended_on = data.effective_on
-        case TransferReached():
-            held.reached.setdefault(data.milestone, data.reached_on)
-
-
-def fact_of(type_: str, text: str, time: datetime, source: str, id_: str) -> Fact:
-    """The fact in a stored row."""
-    return Fact(reader.read_data(type_, text.encode()), time, source, id_)

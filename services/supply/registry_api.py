@@ -18,9 +18,9 @@ router = APIRouter()
 async def get_registry(
     what: Literal["products", "authorisations", "agreements"],
     asked: Annotated[Asked, Depends()],
+    limit: Limit,
     effective: Effective = None,
     known: Known = None,
-    limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """The registry on a day: products by GTIN, authorisations by number, agreements by id, with their events."""

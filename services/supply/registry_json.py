@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from services.supply.agreements import Agreement
+from services.supply.facts import Fact
 from services.supply.indicators import text
 from services.supply.lot import gtin_text
-from services.supply.registry import Agreement, Authorisation, Fact, Packing, Registry
+from services.supply.registry import Authorisation, Packing, Registry
 
 
 def plain(value: Any) -> Any:
@@ -23,6 +25,7 @@ def events(facts: Sequence[Fact]) -> list[dict[str, str]]:
 
 
 def product_json(packing: Packing, registry: Registry, on: date) -> dict[str, Any]:
+    """A product with the events of the authorisation that describes it, and of its price."""
     return {
         "gtin": gtin_text(packing.gtin),
         "product": plain(packing.product),
@@ -33,6 +36,7 @@ def product_json(packing: Packing, registry: Registry, on: date) -> dict[str, An
         "local_step": packing.local_step,
         "agreement": packing.agreement,
         "price": registry.price_on(packing.gtin, on),
+        "events": events((*packing.events, *registry.priced_by(packing.gtin, on))),
     }
 
 

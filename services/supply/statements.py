@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from services.supply.anomalies import OddRecord, of_records
-from services.supply.asof import BEFORE, CUT, Cut, lots_at
+from services.supply.asof import BEFORE, CUT, Cut
+from services.supply.balances import Balance, balance_item
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Effective, Original
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
-from services.supply.lot import LotState, gtin_text, stock
+from services.supply.lot import gtin_text
 from services.supply.places import NAME_OF
-from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
+from services.supply.reads import MAX_ODD_RECORDS, ODD, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
-from shared.events.reader import (
-    TransferAmended,
-    TransferEnded,
-    TransferReached,
-    TransferReported,
-    TransferSigned,
-    event_key,
-)
+from shared.events.reader import event_key
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -63,14 +57,14 @@ WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
 """
 # Conflicting and unreadable records that claim to be the event.
 _ODD = f"""
-SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
-WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4 ORDER BY recorded_at LIMIT {MAX_ODD_RECORDS}
+SELECT {ODD} FROM journal j {CUT}
+WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4
+ORDER BY recorded_at, topic_id, partition, kafka_offset LIMIT {MAX_ODD_RECORDS}
 """
 _UNREADABLE = f"""
 SELECT topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
 WHERE {BEFORE} AND verdict = {int(Verdict.UNREADABLE)} AND event_key = $4 ORDER BY recorded_at LIMIT 1
 """
-OF_AGREEMENTS: Final = (TransferSigned, TransferAmended, TransferEnded, TransferReached, TransferReported)
 Place = tuple[datetime, int, int, int, int]
 
 
@@ -92,31 +86,22 @@ def said(headers: bytes) -> Said:
 
 
 async def lot_statement(
-    connection: Connection, cut: Cut, state: LotState, registry: Registry, on: date, after: Place, limit: int
+    connection: Connection, cut: Cut, item: Balance, on: date, after: Place, limit: int
 ) -> tuple[dict[str, Any], Place | None]:
     """The body of GET /lots/{gtin}/{lot}, and the place after which the next page begins (None: this is the last)."""
-    rows = await connection.fetch(_STATEMENT, *cut.columns, state.gtin, state.lot, on, *after, limit + 1)
+    lot = item.lot
+    rows = await connection.fetch(_STATEMENT, *cut.columns, lot.gtin, lot.lot, on, *after, limit + 1)
     shown = rows[:limit]
-    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
     body = {
-        "gtin": gtin_text(state.gtin),
-        "lot": state.lot or None,
-        "origin": state.origin,
-        "expires_on": _day(state.expires_on),
-        "recalled_on": _day(recalled_on),
-        "supplied_on": _day(state.supplied_on),
-        "introduced_on": _day(state.introduced_on),
-        "places": state.places(),
-        **_stock(state, recalled_on, on),
+        **balance_item(item, on),
+        "expires_on": _day(lot.expires_on),
+        "recalled_on": _day(item.recalled_on),
+        "supplied_on": _day(lot.supplied_on),
+        "introduced_on": _day(lot.introduced_on),
         "transfers": await with_events(connection, shown),
     }
     last = shown[-1] if len(rows) > limit else None
     return body, None if last is None else (last[9], last[5], last[6], last[7], last[8])
-
-
-def _stock(state: LotState, recalled_on: date | None, on: date) -> dict[str, int]:
-    held = stock(state, recalled_on, on)
-    return {"usable": held.usable, "blocked": held.blocked, "expired": held.expired}
 
 
 def _day(day: date | None) -> str | None:
@@ -145,11 +130,14 @@ def _transfer(row: Any, event: Said) -> dict[str, Any]:
         "effective_on": row[3].isoformat(),
         "reversal": row[4],
         "event": event.ref(),
-        "topic": TOPIC_OF[row[5]],
-        "partition": row[6],
-        "offset": row[7],
-        "recorded_at": row[9].isoformat(),
+        **_place(row[5], row[6], row[7], row[9]),
     }
+
+
+def _place(topic_id: int, partition: int, offset: int, recorded_at: datetime) -> dict[str, Any]:
+    """Where a record lies, and since when."""
+    about = {"topic": TOPIC_OF[topic_id], "partition": partition, "offset": offset}
+    return {**about, "recorded_at": recorded_at.isoformat()}
 
 
 async def event_answer(
@@ -165,20 +153,20 @@ async def event_answer(
     event = said(headers)
     rows = await connection.fetch(_OF_EVENT, *cut.columns, topic_id, partition, offset, key)
     state, corrected_by, doubt = await _standing(connection, cut, key, registry)
-    odd = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns, key)]
+    rows_of_odd = await connection.fetch(_ODD, *cut.columns, key)
+    odd = [odd_record(row) for row in rows_of_odd]
     anomalies = of_records(odd if doubt is None else [*odd, doubt])
+    refused = [row for row in rows_of_odd if row[0] == Verdict.CONFLICT]
     return {
         "source": event.source,
         "id": event.id,
         "type": event.type,
         "time": event.time,
         "state": "unreadable" if readable is None else state,
-        "topic": TOPIC_OF[topic_id],
-        "partition": partition,
-        "offset": offset,
-        "recorded_at": recorded_at.isoformat(),
+        **_place(topic_id, partition, offset, recorded_at),
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
+        "refused": [_place(*row[1:5]) for row in refused],
         "anomalies": [anomaly.as_json() for anomaly in anomalies],
     }
 
@@ -206,60 +194,5 @@ async def _standing(
 
 
 def _counts_as_nothing(original: Original, counts: Effective, registry: Registry) -> bool:
-    """Undone by a correction, or said of a transfer agreement by somebody who is no party to it."""
-    if not isinstance(counts.data, OF_AGREEMENTS):
-        return counts.data is None
-    return registry.is_stranger(original.source, counts.data.agreement)
-
-
-_BALANCE_KEYS = """
-SELECT gtin, lot FROM lots WHERE (gtin, lot) > ($1, $2) AND ($3::bigint IS NULL OR gtin = $3)
-AND ($4::text IS NULL OR lot = $4) AND ($5::bigint[] IS NULL OR gtin = ANY($5)) ORDER BY gtin, lot LIMIT $6
-"""
-
-
-async def balances(
-    connection: Connection,
-    cut: Cut,
-    on: date,
-    *,
-    after: tuple[int, str],
-    limit: int,
-    gtin: int | None = None,
-    lot: str | None = None,
-    origin: str | None = None,
-    products: Sequence[int] | None = None,
-) -> tuple[list[LotState], tuple[int, str] | None]:
-    """One page of lots in order, as known at `cut` and in effect on `on`, and where the next page begins.
-
-    Where a page ends, and whether another follows, is told by the lots known at the cut alone.
-    """
-    found: list[LotState] = []
-    while len(found) <= limit:
-        rows = await connection.fetch(_BALANCE_KEYS, *after, gtin, lot, products, limit + 1)
-        keys = [(row[0], row[1]) for row in rows]
-        states = await lots_at(connection, cut, on, keys) if keys else []
-        found += [state for state in states if origin is None or state.origin == origin]
-        if len(keys) <= limit:
-            break
-        after = keys[-1]
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], (found[limit - 1].gtin, found[limit - 1].lot)
-
-
-def balance_item(state: LotState, registry: Registry, on: date) -> dict[str, Any]:
-    """An item of GET /balances."""
-    recalled_on = registry.recalled_on(state.gtin, state.lot, state.introduced_on, on)
-    return {
-        "gtin": gtin_text(state.gtin),
-        "lot": state.lot or None,
-        "origin": state.origin,
-        "places": state.places(),
-        **_stock(state, recalled_on, on),
-    }
-
-
-def products_of(registry: Registry, atc: str, on: date) -> list[int]:
-    """The GTINs whose product's ATC code begins with `atc` on a day."""
-    return [packing.gtin for packing in registry.packings(on).values() if packing.product.atc.startswith(atc)]
+    """Undone by a correction, or said of an agreement or interruption by somebody who is no party to it."""
+    return counts.data is None or (original.source, original.id) in registry.strangers

@@ -13,9 +13,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.supply.lot import MarketLot, Origin
+from services.supply.lot import MarketLot
+from services.supply.origin import Origin, Origins
 from services.supply.posting import UNNAMED_LOT
-from services.supply.registry import Packing, Registry
 
 WINDOW_DAYS: Final = 365
 Window = Literal["days_365", "calendar_year", "ever"]
@@ -47,20 +47,17 @@ def window_start(day: date, window: Window) -> date:
 
 def supplied(
     lots: Iterable[MarketLot],
-    registry: Registry,
-    packings: dict[int, Packing],
+    origins: Origins,
     day: date,
     window: Window,
-    domestic_local_steps: frozenset[str],
 ) -> SuppliedBy:
     """By GTIN and origin, over the lots that first reached available in the window up to `day`."""
-    first = window_start(day, window)
+    first, registry = window_start(day, window), origins.registry
     found: SuppliedBy = {}
     for lot in lots:
         if lot.supplied_on is None or not first <= lot.supplied_on <= day or lot.lot == UNNAMED_LOT:
             continue
-        origin = counted_origin(lot, packings.get(lot.gtin), domestic_local_steps)
-        total = found.setdefault((lot.gtin, origin), Supplied())
+        total = found.setdefault((lot.gtin, origins.of(lot)), Supplied())
         packs = home_packs(lot, registry.recalled_on(lot.gtin, lot.lot, lot.introduced_on, day))
         price = registry.price_on(lot.gtin, lot.supplied_on)
         total.packs += packs
@@ -75,10 +72,3 @@ def home_packs(lot: MarketLot, recalled_on: date | None) -> int:
     """The packs of a lot that came onto the home market and stayed on it."""
     available = 0 if recalled_on is not None else lot.available
     return lot.used + available
-
-
-def counted_origin(lot: MarketLot, packing: Packing | None, domestic_local_steps: frozenset[str]) -> Origin:
-    """A lot made here by a local step that does not count as domestic production is import."""
-    if lot.origin != "domestic" or packing is None or packing.local_step is None:
-        return lot.origin
-    return "domestic" if packing.local_step in domestic_local_steps else "import"

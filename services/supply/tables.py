@@ -98,7 +98,10 @@ class CorrectionRow(SQLModel, table=True):
 
 
 class FactRow(SQLModel, table=True):
-    """Every registry fact and every mark of a lot (recall, its closing, a count), insert-only, with its place."""
+    """Every registry fact and every mark of a lot (recall, its closing, a count), insert-only, with its place.
+
+    `by_regulator` is what ingest wrote of its sender into the record's headers.
+    """
 
     __tablename__ = "facts"
 
@@ -112,6 +115,7 @@ class FactRow(SQLModel, table=True):
     partition: int = _small()
     kafka_offset: int = _big()
     data: dict[str, Any] = Field(sa_type=JSONB)
+    by_regulator: bool
 
 
 class Lot(SQLModel, table=True):
@@ -149,6 +153,15 @@ class Flow(SQLModel, table=True):
     debit: int = _small(primary_key=True)
     credit: int = _small(primary_key=True)
     packs: int = _big()
+
+
+class Generation(SQLModel, table=True):
+    """One row: how often a rebuild has put something right. What was kept in memory before is not to be relied on."""
+
+    __tablename__ = "generation"
+
+    one: int = _small(primary_key=True)
+    number: int = _big()
 
 
 class Checkpoint(SQLModel, table=True):

@@ -9,15 +9,13 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.supply.asked import Asked
+from services.supply.asked import Asked, reader
 from services.supply.settings import SupplySettings
 from services.supply.signing import Signer
 from services.supply.slots import Slots
 from services.supply.verification import Failure, Order, Verdict
-from shared.access import require
 from shared.database import dsn
 from shared.errors import Transient
-from shared.keys import ADMIN, OPERATOR
 from shared.settings import ROOT
 from shared.web import json_response, while_connected
 
@@ -27,7 +25,7 @@ FORMER_KEYS: Final = "*.pub.pem"
 router = APIRouter()
 
 
-@router.get("/ledger/verify", dependencies=[Depends(require(OPERATOR, ADMIN))])
+@router.get("/ledger/verify", dependencies=[Depends(reader)])
 async def verify_ledger(request: Request, asked: Annotated[Asked, Depends()]) -> Response:
     """The journal against its chains and signed checkpoints, the laws, the derived tables against a fold: now."""
     verifying: Slots = request.app.state.verifying

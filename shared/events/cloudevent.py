@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
-from shared.events import corrections, fields
+from shared.events import corrections, fields, reader
 from shared.events.catalogue import CATALOGUE, EventType, route
 from shared.events.fields import Told
 from shared.faults import faults
@@ -245,8 +245,11 @@ def _time(value: Any) -> datetime | Fault:
     return instant
 
 
-def to_kafka(event: CloudEvent) -> Record:
-    """The record of `event`: attributes as headers, value normalised and compact with defaults left out."""
+def to_kafka(event: CloudEvent, *, by_regulator: bool) -> Record:
+    """The record of `event`: attributes as headers, value normalised and compact with defaults left out.
+
+    `by_regulator`: its sender has the role regulator, which readers of the trusted topics cannot know otherwise.
+    """
     topic, key = route(event.type, event.data)
     headers = [
         ("ce_specversion", b"1.0"),
@@ -257,4 +260,6 @@ def to_kafka(event: CloudEvent) -> Record:
         ("ce_subject", key.encode()),
         ("content-type", b"application/json"),
     ]
+    if by_regulator:
+        headers.append((reader.AUTHORITY, reader.REGULATOR))
     return Record(topic, key.encode(), event.data.canonical(), headers)

@@ -19,6 +19,10 @@ from msgspec import Meta, Raw, Struct
 from shared.events.fields import FIRST_YEAR, LAST_YEAR, MAX_PACKS, MAX_VND
 
 HASH_BYTES: Final = 16
+# By what authority an event was said. Ingest alone writes it, from the sender's roles: what a sender puts into
+# extension attributes is never passed on.
+AUTHORITY: Final = "ce_authority"
+REGULATOR: Final = b"regulator"
 
 Gtin = Annotated[str, Meta(min_length=14, max_length=14, pattern="^[0-9]{14}$")]
 Gln = Annotated[str, Meta(min_length=13, max_length=13)]
@@ -396,7 +400,10 @@ class _RawCorrected(Struct):
 
 
 class Event(Struct, frozen=True):
-    """One event of a trusted topic. `type` is the whole CloudEvents type, `time` is aware and in UTC."""
+    """One event of a trusted topic. `type` is the whole CloudEvents type, `time` is aware and in UTC.
+
+    `by_regulator`: ingest knew its sender as a regulator. That is no part of its content.
+    """
 
     source: str
     id: str
@@ -404,6 +411,7 @@ class Event(Struct, frozen=True):
     time: datetime
     subject: str | None
     data: Data
+    by_regulator: bool = False
 
 
 STRUCTS: Final[Mapping[str, type[Data]]] = MappingProxyType(
@@ -492,7 +500,7 @@ def read(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Event:
             raise Unreadable("source, id or subject is empty or holds a NUL")
         if _NUL_ESCAPE in value:
             _refuse_nul(msgspec.json.decode(value))
-        return Event(source, id_, type_, time, subject, decode(value))
+        return Event(source, id_, type_, time, subject, decode(value), found.get(AUTHORITY) == REGULATOR)
     except KeyError as error:
         raise Unreadable(_missing(found, error)) from None
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, AttributeError, TypeError) as error:

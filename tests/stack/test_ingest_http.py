@@ -236,6 +236,21 @@ async def test_a_registry_event_lies_on_the_registry_topic(
     assert place["topic"] == topics.REGISTRY
     record = await log.at(place["topic"], place["partition"], place["offset"])
     assert place["partition"] == topics.partition_for(record.key, 3)
+    assert dict(record.headers)["ce_authority"] == b"regulator"
+
+
+async def test_nobody_gives_himself_the_authority_of_a_regulator(maker: Producer, log: Log) -> None:
+    event = maker.released("authority-1")
+    attributes = {f"ce_{name}": value for name, value in event.items() if name not in ("data", "datacontenttype")}
+    answers = [
+        await maker.send({**event, "authority": "regulator", "ce_authority": "regulator"}),
+        await maker.send(event["data"], "application/json", **attributes, ce_authority="regulator"),
+    ]
+    for status, answer, _ in answers:
+        assert status == 202
+        place = answer["accepted"][0]
+        record = await log.at(place["topic"], place["partition"], place["offset"])
+        assert "ce_authority" not in dict(record.headers)
 
 
 async def test_the_three_forms_are_answered_and_recorded_alike(maker: Producer, log: Log) -> None:

@@ -53,7 +53,7 @@ async def served(world: World, **settings: Any) -> AsyncIterator[tuple[int, str]
     app = create_app(chosen, "supply", nothing_else, dict)
     add_routes(app)
     async with await pool(chosen, size=4, command_timeout_seconds=60) as readers:
-        app.state.access, app.state.readers, app.state.facts = access, readers, KnownFacts(frozenset)
+        app.state.access, app.state.readers, app.state.facts = access, readers, KnownFacts()
         app.state.clock, app.state.goals = parse_clock("real"), []
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None))

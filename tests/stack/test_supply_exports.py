@@ -118,6 +118,35 @@ async def test_balances_are_exported_as_they_are_answered(exports: Exports, make
     assert (await exports.parquet("balances", **asked, atc="Z")).num_rows == 0
 
 
+async def test_what_was_only_packed_here_is_import_in_every_answer(
+    http: aiohttp.ClientSession, credentials: JSON, exports: Exports, maker: Sender, ledger: Ledger
+) -> None:
+    regulator = Sender(http, credentials, "regulator-1")
+    (product,) = fresh_gtins(1)
+    made = event("batch.produced", f"{product}/m", source=maker.source, gtin=product, manufacturer=maker.gln)
+    await maker.send(made)
+    data = {
+        "authorisation": f"VD-{product}",
+        "product": {"name": "M", "substance": "m", "atc": "A10BA02", "form": "tablet", "class": "generic"},
+        "packs": [{"gtin": product, "pack_size": 30}],
+        "origin": "domestic",
+        "local_step": "packaging",
+        "holder": maker.gln,
+        "manufacturer": maker.gln,
+        "granted_on": "2026-03-01",
+        "expires_on": "2029-01-01",
+    }
+    head = {name: made[name] for name in ("specversion", "time")}
+    told = {**head, "type": "supply.registration.granted.v1", "id": f"{product}/g", "source": regulator.source}
+    await regulator.send({**told, "data": data})
+    asked = {"gtin": product, "effective": "2026-01-31", "known": await ledger.holds(maker, regulator)}
+    answers = [await ledger.get("/balances", **asked, **more) for more in ({}, {"by": "gtin"}, {"origin": "import"})]
+    assert [[item["origin"] for item in answer["items"]] for answer in answers] == [["import"]] * 3
+    assert (await ledger.get("/balances", **asked, origin="domestic"))["items"] == []
+    assert (await ledger.get(f"/lots/{product}/L1", effective="2026-01-31"))["origin"] == "import"
+    assert [row["origin"] for row in await exports.csv("balances", **asked)] == ["import"]
+
+
 def in_order(rows: list[dict[str, str]]) -> Any:
     """The columns of an item in the order of the file."""
     return lambda item: {name: item[name] for name in rows[0]}

@@ -17,13 +17,15 @@ from deploy.local.stack import Stack
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
+from services.supply.facts import fact_of
 from services.supply.fold import Verdict
 from services.supply.journal import Journal, NotOwner
 from services.supply.known_facts import KnownFacts
 from services.supply.lot import LotState, MarketLot, market_lot
+from services.supply.origin import Origins
 from services.supply.places import NAMES
 from services.supply.reads import odd_records
-from services.supply.registry import Registry, fact_of
+from services.supply.registry import Registry
 from services.supply.statements import event_answer
 from shared.database import AWAY
 from shared.events.reader import event_key
@@ -55,7 +57,7 @@ class OnPostgres(Telling):
         self.journal = Journal(self.ground.writers)
         self.claims = self.claimed()
         self.zombie: Batch | None = None
-        self.facts = KnownFacts(frozenset)
+        self.facts = KnownFacts()
         self.answers: list[tuple[Cut, date, Any]] = []
         self.written = dict.fromkeys(PLACES, 0)
 
@@ -236,10 +238,11 @@ class OnPostgres(Telling):
             {lot: dict(places) for lot, places in book.balances.items()}
         )
         assert all(sum(state.packs) == 0 for state in lots.values())
+        origins = Origins(Registry(()), frozenset())
         for lot, state in lots.items():
             facts = book.facts.get(lot, {"produced": 0, "imported": 0})
             assert facts_of(state) == facts, lot
-            assert state.origin == book.origin(lot)
+            assert origins.of(state) == book.origin(lot)
         assert book.facts.keys() <= lots.keys()
         async with eye.transaction():
             folded = await lots_at(eye, self.newest(), LAST)

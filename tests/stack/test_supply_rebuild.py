@@ -15,7 +15,9 @@ import pytest
 
 from deploy.local.stack import Stack
 from services.supply import rebuild as rebuilding
+from services.supply.asof import cut_now
 from services.supply.derived import DERIVED
+from services.supply.known_facts import KnownFacts
 from services.supply.rebuild import CannotLock, Rebuilt, UnderWay, rebuild
 from shared.database import dsn
 from tests.stack.supply_flood import flood
@@ -46,6 +48,7 @@ def silent(step: str, done: int, total: int) -> None:
 async def filled(world: World, count: int = 400) -> None:
     """A ledger with every kind of event, duplicates, conflicts and corrections of corrections."""
     events = flood(SOURCE, MAKER, KINDS, [gtin(number) for number in range(1, 6)], count, seed=5)
+    events.append({**event("batch.recalled", "by the regulator"), "authority": "regulator"})
     held = await claimed(world.one, "one")
     for start in range(0, len(events), 50):
         await write(world.one, held, *events[start : start + 50])
@@ -186,6 +189,27 @@ async def test_a_rebuild_that_was_killed_leaves_nothing_in_the_way_of_the_next(w
     assert await tables_of(world) == before
     left = "SELECT relname FROM pg_class WHERE relname LIKE '%\\_rebuilt' OR relname LIKE '%\\_wrong'"
     assert await world.one.fetch(left) == []
+
+
+async def test_what_a_rebuild_put_right_is_seen_by_who_had_read_the_facts_before(world: World) -> None:
+    await write(world.one, await claimed(world.one, "one"), event("batch.recalled", "1"), event("batch.recalled", "2"))
+    reading = KnownFacts()
+
+    async def recalls(connection: Any) -> int:
+        registry = await reading.registry(connection, await cut_now(connection))
+        return len({fact.id for facts in registry.recalls.values() for fact in facts})
+
+    async with world.one.acquire() as before, before.transaction(isolation="repeatable_read"):
+        await before.execute("SELECT FROM facts")  # its snapshot begins
+        await world.other.execute("UPDATE facts SET data = data || '{\"lot\": \"X\"}' WHERE id = '1'")
+        async with world.other.acquire() as later, later.transaction(isolation="repeatable_read"):
+            assert await recalls(later) == 2
+        await rebuild(dsn(world.settings), silent, replace=True)
+        async with world.other.acquire() as after, after.transaction(isolation="repeatable_read"):
+            assert await recalls(after) == 1
+        assert await recalls(before) == 1
+    async with world.other.acquire() as after, after.transaction(isolation="repeatable_read"):
+        assert await recalls(after) == 1
 
 
 async def test_two_rebuilds_are_never_under_way_at_once(world: World) -> None:

@@ -115,7 +115,7 @@ async def test_a_lots_statement_is_paged_and_ends_with_the_day_that_is_asked(mak
     assert lot["places"]["available"] == 2
 
 
-async def test_the_unnamed_lot_and_a_lot_that_was_only_recalled_have_statements(
+async def test_the_unnamed_lot_and_lots_that_only_marks_name_have_statements(
     http: aiohttp.ClientSession, credentials: JSON, maker: Sender, ledger: Ledger
 ) -> None:
     distributor = Sender(http, credentials, "distributor-1")
@@ -123,12 +123,16 @@ async def test_the_unnamed_lot_and_a_lot_that_was_only_recalled_have_statements(
     used = event("consumption.reported", f"{product}/u", source=distributor.source, gtin=product, lot=None, quantity=4)
     await distributor.send(used)
     recall = event("batch.recalled", f"{product}/x", source=maker.source, gtin=product, lot="X")
-    await maker.send(recall)
+    await maker.send(recall, event("recall.closed", f"{product}/y", source=maker.source, gtin=product, lot="Y"))
     await ledger.holds(maker, distributor)
     unnamed = await ledger.get(f"/lots/{product}/", effective=EFFECTIVE)
     assert (unnamed["lot"], unnamed["origin"], unnamed["places"]["consumed"]) == (None, "unknown", 4)
     recalled = await ledger.get(f"/lots/{product}/X", effective=EFFECTIVE)
     assert (recalled["recalled_on"], recalled["transfers"]) == ("2026-01-05", [])
+    closed = await ledger.get(f"/lots/{product}/Y", effective=EFFECTIVE)
+    assert (closed["recalled_on"], closed["transfers"], closed["origin"]) == (None, [], "unknown")
+    shown = (await ledger.get("/balances", gtin=product, effective=EFFECTIVE))["items"]
+    assert [item["lot"] for item in shown] == [None, "X", "Y"]
     told = await ledger.get(event_path(maker.source, recall["id"]))
     assert (told["state"], told["transfers"]) == ("recorded", [])
 
@@ -138,7 +142,7 @@ async def test_an_event_tells_its_corrections_in_their_order_and_its_anomalies(m
     said = released(maker, f"{product}/r", gtin=product, quantity=9)
     first = correction(f"{product}/a", said, released(maker, "", gtin=product, quantity=5), source=maker.source)
     last = correction(f"{product}/b", said, source=maker.source)
-    await maker.send(said, last, first, {**said, "time": "2026-01-04T00:00:00Z"})
+    accepted = await maker.send(said, last, first, {**said, "time": "2026-01-04T00:00:00Z"})
     known = await ledger.holds(maker)
     told = await ledger.get(event_path(maker.source, said["id"]), known=known)
     assert told["state"] == "no_effect"
@@ -147,6 +151,11 @@ async def test_an_event_tells_its_corrections_in_their_order_and_its_anomalies(m
     subject = quote(maker.source, safe="") + "/" + quote(said["id"], safe="")
     assert (anomaly["kind"], anomaly["subject"], anomaly["until"]) == ("id_conflict", subject, None)
     assert anomaly["events"] == [{"source": maker.source, "id": said["id"]}]
+    stands, refused = ({name: item[name] for name in ("topic", "partition", "offset")} for item in accepted[::3])
+    assert {name: told[name] for name in stands} == stands
+    assert [{name: item[name] for name in refused} for item in told["refused"]] == [refused]
+    places = ["/".join(str(part) for part in place.values()) for place in (refused, stands)]
+    assert places == [word for word in anomaly["detail"].split() if "/" in word]
 
     lost = await ledger.get(event_path(maker.source, first["id"]), known=known)
     assert (lost["state"], lost["transfers"], lost["corrected_by"]) == ("conflict", [], [])

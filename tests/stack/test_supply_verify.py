@@ -13,6 +13,7 @@ import pytest
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
 from services.supply.findings import TOPIC_OF
+from services.supply.journal import Advance, Journal
 from services.supply.rebuild import rebuild
 from services.supply.signing import Signer
 from services.supply.verification import Failure, Order, Verdict, verify
@@ -23,7 +24,8 @@ from tests.stack.supply_flood import flood
 from tests.stack.supply_given import Ledger, Sender, fresh_gtins
 from tests.stack.supply_world import World, claimed, write
 from tests.stack.waiting import eventually
-from tests.supply_given import MAKER, SOURCE, event, gtin
+from tests.supply_given import MAKER, SOURCE, event, gtin, message
+from tests.unit.supply_ledger import decoded
 
 JSON = dict[str, Any]
 KINDS: Final = ("batch.produced", "batch.released", "export.shipped", "stock.adjusted", "batch.recalled")
@@ -86,6 +88,19 @@ async def test_only_so_many_findings_are_told_and_the_rest_is_counted(world: Wor
     assert (len(found.findings), found.more) == (200, 50)
 
 
+@pytest.mark.parametrize("key", [b"\0", b"\xff\xfe"])
+async def test_a_mark_whose_key_is_no_text_is_kept_as_unreadable_and_the_ledger_stays_good(
+    world: World, tmp_path: Path, key: bytes
+) -> None:
+    held = await claimed(world.one, "one")
+    records = decoded([message(event("stock.counted", "1"), 0)._replace(key=key)], held)
+    await Journal(world.one).write([Advance(1, 0, held.epoch, 0, 1, held.chain)], records)
+    row = await world.one.fetchrow("SELECT verdict, record_key, (SELECT count(*) FROM facts) FROM journal")
+    assert tuple(row or ()) == (3, key, 0)
+    found = await verify(order(world, tmp_path))
+    assert (found.ok, found.findings) == (True, [])
+
+
 async def test_a_damaged_file_of_checkpoints_is_a_finding(world: World, tmp_path: Path) -> None:
     await filled(world)
     (tmp_path / "checkpoints-2026-01-01.jsonl").write_text('{"n": 1}\n')
@@ -109,23 +124,23 @@ class Verifier:
     def __init__(self, http: aiohttp.ClientSession, credentials: JSON, role: str) -> None:
         self._http = http
         self._url = f"{credentials['supply']}/ledger/verify"
-        self._headers = {"Authorization": f"Bearer {credentials['keys'][role]}"}
+        keys = {**credentials["keys"], "producer": credentials["producers"]["manufacturer-1"]["key"]}
+        self._headers = {"Authorization": f"Bearer {keys[role]}"}
 
     async def call(self) -> tuple[int, JSON, Any]:
         async with self._http.get(self._url, headers=self._headers) as answer:
             return answer.status, await answer.json(content_type=None), answer.headers
 
 
-async def test_operators_and_admins_are_told_what_was_tampered_with_until_it_is_put_right(
+async def test_whoever_may_read_is_told_what_was_tampered_with_until_it_is_put_right(
     stack: Stack, http: aiohttp.ClientSession, credentials: JSON
 ) -> None:
     ledger, maker = Ledger(http, credentials), Sender(http, credentials, "manufacturer-1")
     (product,) = fresh_gtins(1)
     (place,) = await maker.send(event("batch.released", f"{product}/r", source=maker.source, gtin=product, quantity=3))
     await ledger.holds(maker)
-    assert (await Verifier(http, credentials, "viewer").call())[0] == 403
-    operator = Verifier(http, credentials, "operator")
-    status, body, _ = await operator.call()
+    assert (await Verifier(http, credentials, "producer").call())[0] == 403
+    status, body, _ = await Verifier(http, credentials, "viewer").call()
     assert (status, body["ok"], body["findings"]) == (200, True, []), body
     newest = (await ledger.get("/ledger/checkpoints", limit=1))["items"][0]["n"]
     assert 0 < body["checkpoint"] <= newest
@@ -147,7 +162,7 @@ async def test_operators_and_admins_are_told_what_was_tampered_with_until_it_is_
     finally:
         await server.close()
     await rebuild(stack.postgres.url("supply"), lambda step, done, total: None, replace=True)
-    status, body, _ = await operator.call()
+    status, body, _ = await Verifier(http, credentials, "operator").call()
     assert (status, body["ok"], body["findings"]) == (200, True, [])
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
+from services.supply.facts import Fact
 from services.supply.indicators import Market
 from services.supply.lot import LotState, market_lot
 from services.supply.measure import Sales, market
 from services.supply.places import PLACE_OF
-from services.supply.registry import Fact, Registry
+from services.supply.registry import Registry
 from shared.events import reader
 from tests.supply_given import GTIN, MAKER, SOURCE
 
@@ -24,7 +25,8 @@ REGULATOR = "9520000009991"
 def fact(kind: str, *, time: datetime = EARLY, source: str = SOURCE, id: str = "1", **told: Any) -> Fact:
     """A fact as the ledger keeps it."""
     named = {name.rstrip("_"): value for name, value in told.items()}
-    return Fact(reader.read_data(f"supply.{kind}.v1", json.dumps(named).encode()), time, source, id)
+    data = reader.read_data(f"supply.{kind}.v1", json.dumps(named).encode())
+    return Fact(data, time, source, id, source == f"urn:gln:{REGULATOR}")
 
 
 def granted(gtin: str = GTIN, *, authorisation: str | None = None, ddd: str | None = "2", **told: Any) -> Fact:
@@ -82,4 +84,4 @@ def market_of(
     """The market of these lots, each with `reached` packs that were once available."""
     states = list(lots)
     seen = [market_lot(state, reached) for state in states]
-    return market(Sales(on, seen, Registry(facts, frozenset({REGULATOR}))), window, STEPS)
+    return market(Sales(on, seen, Registry(facts)), window, STEPS)

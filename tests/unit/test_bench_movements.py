@@ -24,9 +24,12 @@ def movements() -> list[dict[str, Any]]:
     return chunk(0, MARKET)
 
 
-def as_ingest_writes(event: dict[str, Any]) -> tuple[str, bytes, bytes, list[tuple[str, bytes]]]:
+def as_ingest_writes(
+    event: dict[str, Any], *, by_regulator: bool = False
+) -> tuple[str, bytes, bytes, list[tuple[str, bytes]]]:
     attributes = {name: value for name, value in event.items() if name != "data"}
-    record = to_kafka(check(Said({**attributes, "specversion": "1.0"}, event["data"])))
+    said = check(Said({**attributes, "specversion": "1.0"}, event["data"]))
+    record = to_kafka(said, by_regulator=by_regulator)
     return record.topic, record.key, record.value, record.headers
 
 
@@ -39,8 +42,8 @@ def test_every_movement_is_byte_for_byte_what_ingest_writes(movements: list[dict
 
 def test_every_fact_of_the_registry_is_what_ingest_writes() -> None:
     for event, key in told_of(gtins(20)):
-        value, headers = record_bytes(event, key)
-        assert as_ingest_writes(event) == (topics.REGISTRY, key.encode(), value, headers)
+        value, headers = record_bytes(event, key, by_regulator=True)
+        assert as_ingest_writes(event, by_regulator=True) == (topics.REGISTRY, key.encode(), value, headers)
 
 
 def test_a_chunk_has_as_many_duplicates_corrections_and_lots_as_it_says(movements: list[dict[str, Any]]) -> None:

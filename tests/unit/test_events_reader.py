@@ -39,7 +39,7 @@ def released(**changes: Any) -> bytes:
 @given(events())
 def test_what_the_models_accept_the_reader_reads_to_the_same_values(sent: dict[str, Any]) -> None:
     event = cloudevent.check(cloudevent.from_structured(sent))
-    record = cloudevent.to_kafka(event)
+    record = cloudevent.to_kafka(event, by_regulator=False)
     found = read(record.headers, record.value)
     assert (found.source, found.id, found.type, found.time) == (event.source, event.id, event.type, event.time)
     assert found.subject == record.key.decode()
@@ -50,7 +50,7 @@ def test_what_the_models_accept_the_reader_reads_to_the_same_values(sent: dict[s
 @given(events())
 def test_content_is_the_same_whether_or_not_defaults_are_written_out(sent: dict[str, Any]) -> None:
     event = cloudevent.check(cloudevent.from_structured(sent))
-    record = cloudevent.to_kafka(event)
+    record = cloudevent.to_kafka(event, by_regulator=False)
     spelled_out = event.data.model_dump_json(by_alias=True).encode()
     assert content_hash(read(record.headers, record.value)) == content_hash(read(record.headers, spelled_out))
 
@@ -58,9 +58,9 @@ def test_content_is_the_same_whether_or_not_defaults_are_written_out(sent: dict[
 @settings(max_examples=200, deadline=None)
 @given(events())
 def test_what_ingest_wrote_it_accepts_again_as_the_same_content(sent: dict[str, Any]) -> None:
-    record = cloudevent.to_kafka(cloudevent.check(cloudevent.from_structured(sent)))
+    record = cloudevent.to_kafka(cloudevent.check(cloudevent.from_structured(sent)), by_regulator=False)
     again = cloudevent.check(cloudevent.from_structured({**sent, "data": json.loads(record.value)}))
-    assert cloudevent.to_kafka(again) == record
+    assert cloudevent.to_kafka(again, by_regulator=False) == record
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,18 @@ def test_a_field_of_a_newer_catalogue_is_ignored() -> None:
     assert read(headers(), released(colour="blue")) == read(headers(), released())
 
 
+@pytest.mark.parametrize(("header", "by_regulator"), [(None, False), (b"regulator", True), (b"Regulator", False)])
+def test_the_authority_that_ingest_wrote_is_read_and_is_no_content(header: bytes | None, by_regulator: bool) -> None:
+    found = read(headers(ce_authority=header), released())
+    assert found.by_regulator is by_regulator
+    assert content_hash(found) == content_hash(read(headers(), released()))
+
+
 def test_a_correction_of_a_correction_reads_down_to_the_innermost_event() -> None:
     outer = catalogue.sample("supply.event.corrected.v1")
     inner = outer["data"]
     outer["data"] = {**inner, "replacement": {"type": "supply.event.corrected.v1", "data": inner}}
-    record = cloudevent.to_kafka(cloudevent.check(cloudevent.from_structured(outer)))
+    record = cloudevent.to_kafka(cloudevent.check(cloudevent.from_structured(outer)), by_regulator=False)
     found = read(record.headers, record.value).data
     assert isinstance(found, EventCorrected)
     correction = replacement_data(found)

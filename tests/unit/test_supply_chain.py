@@ -74,6 +74,15 @@ def test_a_record_in_another_place_makes_another_chain() -> None:
     assert chain(RECORDS[:2]) != chain([RECORDS[1]._replace(offset=0), RECORDS[0]._replace(offset=1)])
 
 
+@pytest.mark.parametrize("key", [b"\0", b"a\0b", b"\xff\xfe"])
+@pytest.mark.parametrize(("kind", "readable"), [("batch.recalled", False), ("batch.released", True)])
+def test_a_fact_whose_key_is_no_text_cannot_be_read_and_a_movement_needs_none(
+    key: bytes, kind: str, readable: bool
+) -> None:
+    (found,) = decoded([message(event(kind, "1"), 0)._replace(key=key)], claim())
+    assert (found.event is not None, found.why is None, found.key) == (readable, readable, key)
+
+
 def test_many_headers_can_be_kept() -> None:
     headers: list[tuple[str, bytes | None]] = [(f"{number:05d}", b"") for number in range(5_000)]
     assert unpack_headers(pack_headers(headers)) == headers

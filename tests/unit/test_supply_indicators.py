@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from services.supply.facts import Fact
 from services.supply.indicators import INDICATORS, Measured, parse_scope, quotient
 from services.supply.lot import LotState
-from services.supply.registry import Fact
 from services.supply.supplied import window_start
 from tests.supply_given import GTIN, MAKER, gtin
 from tests.unit.supply_market import ON, fact, granted, lot, market_of, price

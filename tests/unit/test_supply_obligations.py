@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from services.supply.facts import Fact
 from services.supply.goals import Goal
 from services.supply.lot import LotState
 from services.supply.measure import Ledger, picture
 from services.supply.obligations import Obligation
-from services.supply.registry import Fact, Registry
+from services.supply.registry import Registry
 from tests.supply_given import GTIN, gtin
 from tests.unit.supply_market import ON, REGULATOR, STEPS, fact, granted, lot
 from tests.unit.test_supply_registry import ORIGINATOR, RECIPIENT, SIGNED, STRANGER, by
@@ -32,7 +33,7 @@ def obligation(
     *facts: Fact, lots: Iterable[LotState] = (), exported_on: dict[tuple[int, str], date] | None = None, on: date = ON
 ) -> Obligation:
     """The one obligation that there is."""
-    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts, frozenset({REGULATOR})))
+    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts))
     (found,) = picture(ledger, GOALS, {}, STEPS).obligations
     return found
 
@@ -135,3 +136,9 @@ def test_a_product_registered_under_the_agreement_is_evidence() -> None:
 def test_an_import_registration_does_not_register_it_here() -> None:
     facts = signed("first_registered"), granted(origin="import", granted_on="2025-02-02")
     assert obligation(*facts).state == "open"
+
+
+def test_what_was_only_packed_here_is_no_evidence_of_production_here() -> None:
+    packed = granted(local_step="packaging")
+    assert obligation(signed("first_produced"), packed, lots=[made()]).state == "open"
+    assert obligation(signed("first_produced"), granted(local_step="full"), lots=[made()]).state == "met"

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.supply.registry import Authorisation, Fact, Registry
-from tests.supply_given import GTIN, MAKER
+from services.supply.facts import Fact
+from services.supply.registry import Authorisation, Registry
+from services.supply.registry_json import product_json
+from tests.supply_given import GTIN, MAKER, SOURCE, gtin
 from tests.unit.supply_market import EARLY, REGULATOR, fact, granted, price
 
 LATER = EARLY + timedelta(hours=1)
@@ -133,6 +135,14 @@ def test_the_authorisation_granted_last_describes_a_pack() -> None:
         assert Registry(facts).packings(date(2025, 5, 4))[int(GTIN)].origin == "domestic"
 
 
+def test_a_product_comes_with_the_events_that_make_it_what_it_is() -> None:
+    facts = [varied(id="2", local_step="full"), price(1, "2024-06-01", id="3"), price(2, "2026-01-01", id="4")]
+    registry = Registry([GRANT, *facts, price(3, "2026-02-01", id="5"), granted(gtin(2), id="6")])
+    packing = registry.packings(date(2026, 1, 1))[int(GTIN)]
+    told = product_json(packing, registry, date(2026, 1, 1))
+    assert (told["price"], told["events"]) == (2, [{"source": SOURCE, "id": id} for id in ("1", "2", "4")])
+
+
 RECIPIENT, ORIGINATOR, STRANGER = "9520000000011", "9520000000028", "9520000000035"
 SIGNED: dict[str, Any] = {
     "agreement": "A-1",
@@ -151,7 +161,7 @@ def by(gln: str, kind: str, **told: Any) -> Fact:
 
 def agreement(day: str, *facts: Fact) -> Any:
     told = (fact("transfer.signed", source=f"urn:gln:{RECIPIENT}", **SIGNED), *facts)
-    seen = [Registry(order, frozenset({REGULATOR})).agreements(date.fromisoformat(day)) for order in permutations(told)]
+    seen = [Registry(order).agreements(date.fromisoformat(day)) for order in permutations(told)]
     assert all(found == seen[0] for found in seen)
     (held,) = seen[0]
     return held
