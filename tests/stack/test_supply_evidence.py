@@ -260,8 +260,12 @@ def _releases(maker: Sender, product: str, count: int) -> list[JSON]:
 
 
 async def _on_topic(own: Stack) -> list[Signed]:
+    """What stands on the topic, each once: what Kafka was told while it went away is told again, in the same words."""
     login = kafka_login(own, "supply", own.kafka_password("supply"))
-    return [item async for item in everything(login)]
+    found: dict[int, Signed] = {}
+    async for item in everything(login):
+        assert found.setdefault(item.n, item) == item
+    return list(found.values())
 
 
 async def _published(own: Stack, n: int) -> list[Signed]:
@@ -281,7 +285,7 @@ def _in_files(own: Stack) -> list[Signed]:
 
 
 def assert_unbroken(told: Sequence[Signed]) -> None:
-    """Each once, in order, and each naming the one before it."""
+    """In order, none skipped, and each naming the one before it."""
     assert [item.previous for item in told] == [None, *(item.digest for item in told[:-1])]
     assert all(one.n < two.n and one.at < two.at for one, two in pairwise(told))
 
