@@ -50,7 +50,7 @@ demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every a
 	@exec $(BIN)/python -m deploy.local.cli local demo
 
 test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit --numprocesses 2
 	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
