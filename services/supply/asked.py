@@ -32,6 +32,11 @@ Known = Annotated[datetime | None, Query(description="the moment of knowledge; d
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Cursor = Annotated[str | None, Query(max_length=1_024)]
 
+# What a route that takes `known` can answer.
+NOT_FINAL: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"description": "`known` lies after the newest checkpoint: wait for Retry-After"}
+}
+
 # What a cursor may hold.
 Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Small = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
 from services.supply.reads import sales_at
@@ -21,7 +21,7 @@ MAX_DAYS: Final = 1_100  # most days of one series
 router = APIRouter()
 
 
-@router.get("/indicators", dependencies=[Depends(reader)])
+@router.get("/indicators", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_indicators(
     asked: Annotated[Asked, Depends()],
     name: str | None = None,

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.supply.asked import (
     GTIN,
+    NOT_FINAL,
     Asked,
     Cursor,
     Effective,
@@ -38,7 +39,7 @@ BY_GTIN_LOTS: Final = 10_000
 router = APIRouter()
 
 
-@router.get("/balances", dependencies=[Depends(reader)])
+@router.get("/balances", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_balances(
     asked: Annotated[Asked, Depends()],
     gtin: Annotated[str | None, Query(pattern=GTIN)] = None,
@@ -109,7 +110,7 @@ def _add_to(sums: dict[str, dict[str, Any]], item: dict[str, Any], state: LotSta
         total["origin"] = item["origin"] if total["origin"] == "unknown" else "unknown"
 
 
-@router.get("/lots/{gtin}/{lot:path}", dependencies=[Depends(reader)])
+@router.get("/lots/{gtin}/{lot:path}", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_lot(
     gtin: str,
     lot: str,
@@ -146,7 +147,7 @@ def _marked_only(gtin: int, lot: str, registry: Registry) -> LotState:
     return LotState(gtin, lot, (0,) * 11, 0, 0, None, None, None)
 
 
-@router.get("/events/{source}/{id:path}")
+@router.get("/events/{source}/{id:path}", responses=NOT_FINAL)
 async def get_event(
     source: str,
     id: str,
