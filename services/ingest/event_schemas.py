@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from shared.events import catalogue
 from shared.events.catalogue import CATALOGUE, EventType
 from shared.events.cloudevent import BINARY, SPEC_VERSION
-from shared.events.corrections import EVENT_ID_CHARACTERS
+from shared.events.corrections import EventId, Source
 from shared.json_schema import COMPONENTS, hoisted
 
 EVENT: Final = "CloudEvent"
 BATCH: Final = "CloudEvents"
-_SOURCE: Final[dict[str, Any]] = {
-    "type": "string",
-    "pattern": "^urn:gln:[0-9]{13}$",
-    "description": "One of the producer's own GLNs",
-}
+_ID: Final[dict[str, Any]] = {**TypeAdapter(EventId).json_schema(), "description": "Unique in source"}
+_SOURCE: Final[dict[str, Any]] = {**TypeAdapter(Source).json_schema(), "description": "One of the producer's own GLNs"}
 
 
 def data_name(event_type: EventType) -> str:
@@ -42,7 +41,7 @@ def attributes(prefix: str = "") -> dict[str, Any]:
     """The CloudEvents attributes that ingest reads, without `type`; the same names with `prefix` are headers."""
     said: dict[str, Any] = {
         "specversion": {"const": SPEC_VERSION},
-        "id": {"type": "string", "minLength": 1, "maxLength": EVENT_ID_CHARACTERS, "description": "Unique in source"},
+        "id": _ID,
         "source": _SOURCE,
         "time": {"type": "string", "format": "date-time", "description": "When it was said, with offset"},
         "subject": {"type": "string", "description": "May be left out: ingest sets it to the key"},
