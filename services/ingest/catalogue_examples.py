@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from shlex import quote
 from typing import Any, Final, Self
 
@@ -23,6 +23,7 @@ from shared.keys import Principal
 REGULATOR: Final = "regulator"
 # What stands in the place of a name that the caller has not.
 SOME_PRODUCER: Final = "<producer>"
+EARLY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def example(type: str, caller: Principal, now: datetime) -> dict[str, Any]:
     """The sample of `type`; for a producer from its own first GLN, about what is its own, and not ahead of `now`."""
     event = copy.deepcopy(catalogue.sample(type))
     if datetime.fromisoformat(event["time"]) > now:
-        event["time"] = rfc3339(now)
+        event["time"] = rfc3339(min(now, EARLY))  # the same at every look: sent twice it is one event
     if not caller.glns:
         return event
     own = min(caller.glns)

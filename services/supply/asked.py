@@ -25,6 +25,7 @@ from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER
 reader = require(VIEWER, OPERATOR, ADMIN)
 reader_or_producer = require(PRODUCER, VIEWER, OPERATOR, ADMIN)
 GTIN: Final = r"^[0-9]{8,14}$"
+NO_NUL: Final = r"^[^\x00]*$"  # no text of the database holds one
 FIRST_MOMENT: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 Effective = Annotated[date | None, Query(description="the day on which figures are to hold; default today")]

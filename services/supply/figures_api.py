@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
 from services.supply.reads import sales_at
@@ -105,7 +105,7 @@ async def _goals(asked: Asked) -> dict[str, Any]:
 @router.get("/obligations", dependencies=[Depends(reader)])
 async def get_obligations(
     asked: Annotated[Asked, Depends()],
-    obligation: Annotated[str | None, Query(max_length=300)] = None,
+    obligation: Annotated[str | None, Query(max_length=300, pattern=NO_NUL)] = None,
     state: Literal["open", "met", "cancelled"] | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -125,8 +125,8 @@ def _with_days_left(item: dict[str, Any], today: date) -> dict[str, Any]:
 @router.get("/anomalies", dependencies=[Depends(reader)])
 async def get_anomalies(
     asked: Annotated[Asked, Depends()],
-    kind: Annotated[str | None, Query(max_length=100)] = None,
-    subject: Annotated[str | None, Query(max_length=2_000)] = None,
+    kind: Annotated[str | None, Query(max_length=100, pattern=NO_NUL)] = None,
+    subject: Annotated[str | None, Query(max_length=2_000, pattern=NO_NUL)] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
