@@ -42,7 +42,7 @@ FAILURES_SHOWN: Final = 20
 # Every so many cases one goes without a key.
 KEYLESS_EVERY: Final = 20
 # The most cases of some operations: they take a tenth of a second to make up.
-MOST: Final = {"POST /events": 120, "POST /catalogue/{type}/validate": 60}
+MOST: Final = {"POST /events": 100, "POST /catalogue/{type}/validate": 50}
 # What made-up names would hardly hit: used in half of the cases.
 KNOWN: Final[dict[str, dict[str, list[str]]]] = {
     "supply": {
@@ -134,10 +134,12 @@ class Campaign:
 
 
 def _cases(operation: Any) -> st.SearchStrategy[Any]:
-    ways = [GenerationMode.POSITIVE]
-    if _is_varied(operation):
-        ways.append(GenerationMode.NEGATIVE)
-    return st.one_of([operation.as_strategy(generation_mode=way) for way in ways])
+    """Three in four fit the document; the others break it, and take three times as long to make up."""
+    fitting: st.SearchStrategy[Any] = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    if not _is_varied(operation):
+        return fitting
+    breaking = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    return st.integers(0, 3).flatmap(lambda number: fitting if number else breaking)
 
 
 def _odd(operation: Any) -> st.SearchStrategy[tuple[str, str]]:
