@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+import time
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -16,9 +17,12 @@ from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
 from shared.keys import AccessRecord, Principal, key_hash, key_id_of
+from shared.sessions import Session
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
 
+SESSION_COOKIE: Final = "supply_watch_session"
+READING: Final = ("GET", "HEAD")
 RECONNECT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.5
 
@@ -55,7 +59,11 @@ class AccessCache:
             return None
         if not hmac.compare_digest(record.sha256, key_hash(key)):
             return None
-        return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
+        return _principal(record)
+
+    def record(self, key_id: str) -> AccessRecord | None:
+        """What is known of a key, revoked ones included."""
+        return self._records.get(key_id)
 
     async def follow(self, settings: ServiceSettings) -> None:
         """Reads the topic from its beginning for ever; starts again when Kafka has been away."""
@@ -90,29 +98,81 @@ class AccessCache:
             await consumer.stop()
 
 
-def require(*roles: str) -> Callable[[Request], Awaitable[Principal]]:
+def _principal(record: AccessRecord) -> Principal:
+    return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
+
+
+@dataclass(frozen=True)
+class Require:
     """A FastAPI dependency that admits callers of these roles alone: 401 without a valid key, 403 for another role."""
 
-    async def check(request: Request) -> Principal:
-        principal = authenticate(request)
-        if principal.role not in roles:
-            raise forbidden(f"needs the role {' or '.join(roles)}, the key has {principal.role}")
+    roles: tuple[str, ...]
+
+    async def __call__(self, request: Request) -> Principal:
+        return self.admit(authenticate(request))
+
+    def admit(self, principal: Principal) -> Principal:
+        """Raises Problem 403."""
+        if principal.role not in self.roles:
+            raise forbidden(f"needs the role {' or '.join(self.roles)}, the key has {principal.role}")
         return principal
 
-    return check
+
+def require(*roles: str) -> Require:
+    return Require(roles)
 
 
 def authenticate(request: Request) -> Principal:
-    """The caller of `request` by `Authorization: Bearer`. Raises Problem 401, or 503 until the keys have been read."""
+    """The caller of `request` by `Authorization: Bearer`; one who only reads, also by the session of a browser.
+
+    Raises Problem 401, or 503 until the keys have been read.
+    """
+    cache = keys_of(request)
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        principal = session_principal(request) if request.method in READING else None
+        detail = "send an API key as 'Authorization: Bearer sw_…'"
+    else:
+        scheme, _, key = authorization.partition(" ")
+        principal = cache.principal(key.strip()) if scheme.lower() == "bearer" else None
+        detail = "the key is not valid"
+    if principal is None:
+        raise unauthorized(detail)
+    return principal
+
+
+def keys_of(request: Request) -> AccessCache:
+    """Raises Problem 503 until the keys have been read: one that looks valid may be revoked further on."""
     cache: AccessCache = request.app.state.access
-    if not cache.ready.is_set():  # a key that looks valid may be revoked further on
+    if not cache.ready.is_set():
         raise Problem(503, "Starting", "the list of keys has not been read yet", retry_after_seconds=1)
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    principal = cache.principal(key.strip()) if scheme.lower() == "bearer" else None
-    if principal is not None:
-        return principal
-    detail = "the key is not valid" if key else "send an API key as 'Authorization: Bearer sw_…'"
-    raise Problem(
+    return cache
+
+
+def session_secret(request: Request) -> bytes:
+    settings: ServiceSettings = request.app.state.settings
+    return settings.session_secret.get_secret_value().encode()
+
+
+def session_cookie(request: Request) -> str:
+    """Empty if there is none."""
+    return request.cookies.get(SESSION_COOKIE, "")
+
+
+def session_principal(request: Request) -> Principal | None:
+    """Who is signed in at the browser that sent `request`. Raises Problem 503 until the keys have been read."""
+    session = Session.read(session_cookie(request))
+    if session is None:
+        return None
+    record = keys_of(request).record(session.key_id)
+    if record is None or not session.holds(session_secret(request), record, time.time()):
+        return None
+    return _principal(record)
+
+
+def unauthorized(detail: str) -> Problem:
+    """401: nobody whom we know."""
+    return Problem(
         401,
         "Unauthorized",
         detail,

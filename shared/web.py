@@ -18,6 +18,7 @@ import orjson
 import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,18 +60,25 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
 
 
 def _add_open_routes(app: FastAPI, readiness: Readiness) -> None:
-    @app.get("/health/live", include_in_schema=False)
+    @app.get("/health/live")
     async def live() -> Response:
+        """The process runs."""
         return json_response({"status": "live"})
 
-    @app.get("/health/ready", include_in_schema=False)
+    waiting: dict[int | str, dict[str, Any]] = {
+        503: {"description": "Some part is not there yet", "content": {"application/json": {}}}
+    }
+
+    @app.get("/health/ready", responses=waiting)
     async def ready() -> Response:
+        """Every part that is needed is there; `parts` names each."""
         parts = readiness()
         good = all(parts.values())
         return json_response({"status": "ready" if good else "waiting", "parts": parts}, 200 if good else 503)
 
-    @app.get("/metrics", include_in_schema=False)
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
+        """For Prometheus."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 

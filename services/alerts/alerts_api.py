@@ -16,6 +16,7 @@ from services.alerts.store.alerts import NotFound
 from shared.access import require
 from shared.errors import Fault, Problem
 from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
+from shared.openapi import json_body
 from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
@@ -57,7 +58,11 @@ async def one_alert(alert: str, running: Running, _: Reader) -> Response:
     return json_response(found)
 
 
-@router.post("/alerts/{alert}/acknowledge")
+@router.post(
+    "/alerts/{alert}/acknowledge",
+    responses={409: {"description": "It is not firing"}},
+    openapi_extra=json_body(Acknowledgement, required=False),
+)
 async def acknowledge(alert: str, request: Request, running: Running, caller: Operator) -> Response:
     """200 with the alert, also if it already was acknowledged; 409 unless it is firing."""
     body = await body_of(request, Acknowledgement)

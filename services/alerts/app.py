@@ -34,6 +34,7 @@ from services.alerts.store.endpoints import EndpointStore
 from services.alerts.store.outbox import Outbox
 from services.alerts.timers import Timers
 from services.alerts.wakeups import Wakeups
+from shared import openapi
 from shared.access import AccessCache
 from shared.database import engine as open_engine
 from shared.database import migrate
@@ -60,10 +61,11 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
 
     def app(self) -> FastAPI:
-        app = create_app(self.settings, "Supply Watch alerts", self.lifespan, self.readiness)
+        app = create_app(self.settings, "Supply Watch: alerts", self.lifespan, self.readiness)
         app.state.access = self.access
         for routes in (alerts_api, endpoints_api, deliveries_api):
             app.include_router(routes.router)
+        openapi.add_route(app)
         return app
 
     def readiness(self) -> dict[str, bool]:

@@ -22,6 +22,7 @@ from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
 from shared.errors import Fault, Invalid
 from shared.events.fields import AS_TUPLE
+from shared.openapi import json_body
 from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
@@ -75,7 +76,7 @@ async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str 
     return json_response(listing(await running.queries.endpoints(limit, after)))
 
 
-@router.post("/endpoints")
+@router.post("/endpoints", status_code=201, openapi_extra=json_body(NewEndpoint))
 async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the endpoint and, this once, its `secret`."""
     body = await body_of(request, NewEndpoint)
@@ -105,7 +106,7 @@ async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
     return json_response((await _found(endpoint, running)).as_json())
 
 
-@router.patch("/endpoints/{endpoint}")
+@router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
 async def change_endpoint(endpoint: str, request: Request, running: Running, _: Operator) -> Response:
     body = await body_of(request, EndpointChanges)
     if body.url is not None:
@@ -120,7 +121,7 @@ async def change_endpoint(endpoint: str, request: Request, running: Running, _: 
     return json_response(changed.as_json())
 
 
-@router.delete("/endpoints/{endpoint}")
+@router.delete("/endpoints/{endpoint}", status_code=204)
 async def remove_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
     """204; what was still to be delivered to it has failed."""
     try:
@@ -155,7 +156,7 @@ async def rotate_secret(endpoint: str, running: Running, _: Operator) -> Respons
     )
 
 
-@router.post("/endpoints/{endpoint}/test")
+@router.post("/endpoints/{endpoint}/test", status_code=202)
 async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
     found = await _found(endpoint, running)

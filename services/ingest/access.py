@@ -23,6 +23,7 @@ from shared.events.catalogue import Role
 from shared.faults import faults
 from shared.json_input import loads
 from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
+from shared.openapi import json_body
 from shared.web import Limit, decode_cursor, json_response, page
 
 # Part of a topic's name: dots and underscores would collide in Kafka's metrics, capitals in people's minds.
@@ -32,10 +33,13 @@ BOOTSTRAP: Final = "bootstrap"
 NAME_SHOWN_CHARACTERS: Final = 100
 
 
-def _not_empty_and_unique(items: tuple[str, ...]) -> tuple[str, ...]:
+def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(items)) != len(items):
         fields.refuse("duplicate", "the same item stands twice")
     return items
+
+
+_NOT_EMPTY_AND_UNIQUE: Final = (fields.AS_TUPLE, Field(min_length=1), fields.COUNTED, AfterValidator(_unique))
 
 
 class _Body(BaseModel):
@@ -46,8 +50,8 @@ class NewProducer(_Body):
     """{name, glns, roles}"""
 
     name: Annotated[str, Field(pattern=_NAME)]
-    glns: Annotated[tuple[fields.Gln, ...], fields.AS_TUPLE, Field(min_length=1), AfterValidator(_not_empty_and_unique)]
-    roles: Annotated[tuple[Role, ...], fields.AS_TUPLE, Field(min_length=1), AfterValidator(_not_empty_and_unique)]
+    glns: Annotated[tuple[fields.Gln, ...], *_NOT_EMPTY_AND_UNIQUE]
+    roles: Annotated[tuple[Role, ...], *_NOT_EMPTY_AND_UNIQUE]
 
 
 class NewProducerKey(_Body):
@@ -61,6 +65,67 @@ class NewPersonKey(_Body):
 
     role: Literal["viewer", "operator", "admin"]
     label: fields.Name
+
+
+class ProducerAnswer(BaseModel):
+    """A producer with its GLNs."""
+
+    name: str
+    glns: list[str]
+    roles: list[str]
+    created_at: datetime
+
+
+class ProducerList(BaseModel):
+    """A page of producers, by name."""
+
+    items: list[ProducerAnswer]
+    next: str | None
+
+
+class KafkaUser(BaseModel):
+    """A way into Kafka; the password is shown this once."""
+
+    username: str
+    password: str
+    topic: str
+
+
+class ProducerKeyAnswer(BaseModel):
+    """A producer's key, shown this once."""
+
+    key_id: str
+    key: str
+    kafka: KafkaUser
+
+
+class PersonKeyAnswer(BaseModel):
+    """The key of a person or program, shown this once."""
+
+    key_id: str
+    key: str
+    role: str
+    label: str
+
+
+class KeyAnswer(BaseModel):
+    """What is kept of a key."""
+
+    key_id: str
+    role: str
+    name: str
+    label: str
+    kafka_username: str | None
+    created_by: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyList(BaseModel):
+    """A page of keys, by id; revoked ones too."""
+
+    items: list[KeyAnswer]
+    next: str | None
 
 
 B = TypeVar("B", bound=_Body)
@@ -190,32 +255,49 @@ def _key_json(key: Key) -> dict[str, Any]:
 def router(store: Store, access: Access) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/producers")
+    @routes.get("/producers", response_model=ProducerList)
     async def list_producers(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
+        """Producers, by name."""
         rows = await store.producers(decode_cursor(cursor, str), limit + 1)
         return _paged([_producer_json(row) for row in rows], limit, "name")
 
-    @routes.post("/producers", status_code=201)
+    @routes.post(
+        "/producers",
+        status_code=201,
+        response_model=ProducerAnswer,
+        responses={409: {"description": "The name was used before, or a GLN is another's"}},
+        openapi_extra=json_body(NewProducer),
+    )
     async def add_producer(request: Request, admin: _Admin) -> Response:
+        """A new producer; its name is never used again."""
         row = await access.add_producer(await _read(request, NewProducer), admin.key_id)
         return json_response(_producer_json(row), 201)
 
-    @routes.post("/producers/{name}/keys", status_code=201)
+    @routes.post(
+        "/producers/{name}/keys",
+        status_code=201,
+        response_model=ProducerKeyAnswer,
+        openapi_extra=json_body(NewProducerKey, required=False),
+    )
     async def add_producer_key(request: Request, name: str, admin: _Admin) -> Response:
+        """A key for a producer, with a Kafka user of its own."""
         wanted = await _read(request, NewProducerKey)
         return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
 
-    @routes.get("/keys")
+    @routes.get("/keys", response_model=KeyList)
     async def list_keys(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
+        """Keys, by id."""
         rows = await store.keys(decode_cursor(cursor, str), limit + 1)
         return _paged([_key_json(row) for row in rows], limit, "key_id")
 
-    @routes.post("/keys", status_code=201)
+    @routes.post("/keys", status_code=201, response_model=PersonKeyAnswer, openapi_extra=json_body(NewPersonKey))
     async def add_key(request: Request, admin: _Admin) -> Response:
+        """A key for a viewer, an operator or an administrator."""
         return json_response(await access.issue_to_person(await _read(request, NewPersonKey), admin.key_id), 201)
 
     @routes.delete("/keys/{key_id}", status_code=204)
     async def revoke_key(key_id: str, admin: _Admin) -> Response:
+        """Revokes a key for good, everywhere within 5 s."""
         await access.revoke(key_id, admin.key_id)
         return Response(status_code=204)
 

@@ -6,7 +6,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import uvloop
 from fastapi import FastAPI
@@ -18,10 +19,15 @@ from services.ingest.kafka_admin import KafkaAdmin
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
+from shared import openapi, pages, sign_in
 from shared.access import AccessCache
 from shared.database import engine, migrate
+from shared.pages import Pages
 from shared.telemetry import logger, set_up_logging
 from shared.web import create_app, serve, stop_tasks
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+LINKS: Final = (("Catalogue", "/catalogue"),)
 
 log = logger(__name__)
 
@@ -62,9 +68,13 @@ def build(settings: IngestSettings) -> FastAPI:
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access = cache
-    app.include_router(events.router(settings, publisher, settings.domain_clock()))
+    shown, clock = Pages("ingest", TEMPLATES, LINKS), settings.domain_clock()
+    pages.add_to(app, shown)
+    sign_in.add_to(app)
+    app.include_router(events.router(settings, publisher, clock))
     app.include_router(access.router(store, keys))
-    app.include_router(catalogue_pages.router(settings))
+    app.include_router(catalogue_pages.router(settings, clock, shown))
+    openapi.add_route(app)
     return app
 
 

@@ -18,6 +18,7 @@ class IngestSettings(ServiceSettings):
     model_config = settings_config("ingest")
 
     bootstrap_admin_key: SecretStr | None = None
+    kafka_public_bootstrap: str
     kafka_admin_username: str
     kafka_admin_password: SecretStr
     topics_file: Path

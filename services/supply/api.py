@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.supply import exports_api, figures_api, ledger_api, registry_api, verify_api
 from services.supply.settings import SupplySettings
 from services.supply.slots import Slots
+from shared import openapi
 
 EXPORT_RETRY_SECONDS: Final = 10
 VERIFY_RETRY_SECONDS: Final = 30
@@ -20,3 +21,4 @@ def add_routes(app: FastAPI) -> None:
     app.state.verifying = Slots("verifications", 1, VERIFY_RETRY_SECONDS)
     for answers in (ledger_api, figures_api, registry_api, exports_api, verify_api):
         app.include_router(answers.router)
+    openapi.add_route(app)

@@ -32,6 +32,7 @@ from shared.web import create_app, stop_tasks
 
 WATCH_EVERY_SECONDS: Final = 5.0
 EXIT_FATAL: Final = 70
+TITLE: Final = "Supply Watch: supply"
 
 log = logger(__name__)
 
@@ -139,6 +140,6 @@ def load_signer(path: Path) -> Signer:
 def create(settings: SupplySettings) -> tuple[FastAPI, Supply]:
     """The application and what runs behind it."""
     supply = Supply(settings)
-    app = create_app(settings, "Supply Watch: supply", supply.lifespan, supply.readiness)
+    app = create_app(settings, TITLE, supply.lifespan, supply.readiness)
     add_routes(app)
     return app, supply

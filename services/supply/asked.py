@@ -27,11 +27,17 @@ from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER
 reader = require(VIEWER, OPERATOR, ADMIN)
 reader_or_producer = require(PRODUCER, VIEWER, OPERATOR, ADMIN)
 GTIN: Final = r"^[0-9]{8,14}$"
+NO_NUL: Final = r"^[^\x00]*$"  # no text of the database holds one
 FIRST_MOMENT: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 Effective = Annotated[date | None, Query(description="the day on which figures are to hold; default today")]
 Known = Annotated[datetime | None, Query(description="the moment of knowledge; default the newest checkpoint")]
 Cursor = Annotated[str | None, Query(max_length=1_024)]
+
+# What a route that takes `known` can answer.
+NOT_FINAL: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"description": "`known` lies after the newest checkpoint: wait for Retry-After"}
+}
 
 # What a cursor may hold.
 Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from services.supply.asked import GTIN, Asked, Effective, Known, reader
+from services.supply.asked import GTIN, NOT_FINAL, Asked, Effective, Known, reader
 from services.supply.asof import Cut
 from services.supply.balances import Wanted, products_of
 from services.supply.export_files import MEDIA_TYPES, Column, File, Form, Row, file_of
@@ -32,7 +32,13 @@ from shared.telemetry import logger
 from shared.web import while_connected
 
 log = logger(__name__)
-router = APIRouter(prefix="/exports", dependencies=[Depends(reader)])
+_FILES: dict[str, Any] = {media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES.values()}
+router = APIRouter(
+    prefix="/exports",
+    dependencies=[Depends(reader)],
+    responses={200: {"content": _FILES}, **NOT_FINAL, 429: {}},
+    default_response_class=StreamingResponse,
+)
 
 
 class Export(StreamingResponse):

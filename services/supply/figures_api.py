@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.supply.asked import Asked, Cursor, Effective, Known, Limit, items_of, reader
+from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, items_of, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
 from services.supply.reads import sales_at
@@ -21,7 +21,7 @@ MAX_DAYS: Final = 1_100  # most days of one series
 router = APIRouter()
 
 
-@router.get("/indicators", dependencies=[Depends(reader)])
+@router.get("/indicators", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_indicators(
     asked: Annotated[Asked, Depends()],
     limit: Annotated[int, items_of(1_000)],
@@ -106,7 +106,7 @@ async def _goals(asked: Asked) -> dict[str, Any]:
 async def get_obligations(
     asked: Annotated[Asked, Depends()],
     limit: Limit,
-    obligation: Annotated[str | None, Query(max_length=300)] = None,
+    obligation: Annotated[str | None, Query(max_length=300, pattern=NO_NUL)] = None,
     state: Literal["open", "met", "cancelled"] | None = None,
     cursor: Cursor = None,
 ) -> Response:
@@ -126,8 +126,8 @@ def _with_days_left(item: dict[str, Any], today: date) -> dict[str, Any]:
 async def get_anomalies(
     asked: Annotated[Asked, Depends()],
     limit: Limit,
-    kind: Annotated[str | None, Query(max_length=100)] = None,
-    subject: Annotated[str | None, Query(max_length=2_000)] = None,
+    kind: Annotated[str | None, Query(max_length=100, pattern=NO_NUL)] = None,
+    subject: Annotated[str | None, Query(max_length=2_000, pattern=NO_NUL)] = None,
     cursor: Cursor = None,
 ) -> Response:
     """What contradicts itself, or did; open ones have no `until`."""

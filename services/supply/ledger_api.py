@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.supply.asked import (
     GTIN,
+    NOT_FINAL,
     Asked,
     Cursor,
     Effective,
@@ -39,7 +40,7 @@ LAST_LOT: Final = "\U0010ffff"
 router = APIRouter()
 
 
-@router.get("/balances", dependencies=[Depends(reader)])
+@router.get("/balances", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_balances(
     asked: Annotated[Asked, Depends()],
     limit: Limit,
@@ -87,7 +88,7 @@ def _by_gtin(
     return sums, following
 
 
-@router.get("/lots/{gtin}/{lot:path}", dependencies=[Depends(reader)])
+@router.get("/lots/{gtin}/{lot:path}", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_lot(
     gtin: str,
     lot: str,
@@ -115,7 +116,7 @@ async def get_lot(
     return json_response(answer)
 
 
-@router.get("/events/{source}/{id:path}")
+@router.get("/events/{source}/{id:path}", responses=NOT_FINAL)
 async def get_event(
     source: str,
     id: str,

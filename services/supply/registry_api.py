@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Response
 
-from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.lot import gtin_text
 from services.supply.registry_json import agreement_json, authorisation_json, product_json
 from shared.web import decode_cursor, json_response, page
@@ -14,7 +14,7 @@ from shared.web import decode_cursor, json_response, page
 router = APIRouter()
 
 
-@router.get("/registry/{what}", dependencies=[Depends(reader)])
+@router.get("/registry/{what}", dependencies=[Depends(reader)], responses=NOT_FINAL)
 async def get_registry(
     what: Literal["products", "authorisations", "agreements"],
     asked: Annotated[Asked, Depends()],

@@ -25,7 +25,7 @@ FORMER_KEYS: Final = "*.pub.pem"
 router = APIRouter()
 
 
-@router.get("/ledger/verify", dependencies=[Depends(reader)])
+@router.get("/ledger/verify", dependencies=[Depends(reader)], responses={429: {}})
 async def verify_ledger(request: Request, asked: Annotated[Asked, Depends()]) -> Response:
     """The journal against its chains and signed checkpoints, the laws, the derived tables against a fold: now."""
     verifying: Slots = request.app.state.verifying

@@ -76,7 +76,9 @@ class Replacement(EventData):
     """What the corrected event counts as from now on."""
 
     type: str
-    data: SerializeAsAny[EventData]
+    data: Annotated[
+        SerializeAsAny[EventData], WithJsonSchema({"type": "object", "description": "What events of this type hold"})
+    ]
 
     @field_validator("type")
     @classmethod

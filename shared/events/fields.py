@@ -15,12 +15,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StringConstraints,
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from shared.faults import NESTED
 
@@ -221,8 +223,24 @@ def _as_tuple(value: Any) -> Any:
 
 
 AS_TUPLE: Final = BeforeValidator(_as_tuple)  # JSON knows lists only; a frozen model holds tuples
-Gtins = Annotated[tuple[Gtin, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), AfterValidator(_unique)]
-Identifiers = Annotated[tuple[Identifier, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), AfterValidator(_unique)]
+
+
+_OF_ITEMS: Final = {"minLength": "minItems", "maxLength": "maxItems"}
+
+
+class _CountsItems:
+    """Behind AS_TUPLE pydantic takes the bounds of a list for those of a text; its JSON Schema is put right here."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        return {
+            {"minLength": "minItems", "maxLength": "maxItems"}.get(name, name): told for name, told in schema.items()
+        }
+
+
+COUNTED: Final = _CountsItems()
+Gtins = Annotated[tuple[Gtin, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), COUNTED, AfterValidator(_unique)]
+Identifiers = Annotated[tuple[Identifier, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), COUNTED, AfterValidator(_unique)]
 
 
 def in_order(first: date | None, second: date | None, names: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from shared.events.fields import (
     AS_TUPLE,
+    COUNTED,
     MAX_ITEMS,
     MAX_PACKS,
     Country,
@@ -56,7 +57,7 @@ class BatchProduced(Movement):
     manufacturer: Gln
     site: Gln | None = None
     authorisation: Identifier | None = None
-    inputs: Annotated[tuple[Input, ...], AS_TUPLE, Field(max_length=MAX_ITEMS)] = ()
+    inputs: Annotated[tuple[Input, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), COUNTED] = ()
 
     @model_validator(mode="after")
     def _expires_after_production(self) -> Self:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from shared.events.fields import (
     AS_TUPLE,
+    COUNTED,
     MAX_ITEMS,
     Atc,
     Country,
@@ -57,7 +58,7 @@ class Pack(EventData):
     ddd_per_pack: PositiveFigure | None = None
 
 
-Packings = Annotated[tuple[Pack, ...], AS_TUPLE, Field(min_length=1, max_length=MAX_ITEMS)]
+Packings = Annotated[tuple[Pack, ...], AS_TUPLE, Field(min_length=1, max_length=MAX_ITEMS), COUNTED]
 Origin = Literal["domestic", "import"]
 LocalStep = Literal["full", "fill_finish", "packaging"]
 
@@ -268,8 +269,8 @@ class Milestone(EventData):
     met_by: Literal["first_produced", "first_registered", "first_released", "first_exported"] | None = None
 
 
-TransferProducts = Annotated[tuple[TransferProduct, ...], AS_TUPLE, Field(min_length=1, max_length=MAX_ITEMS)]
-Milestones = Annotated[tuple[Milestone, ...], AS_TUPLE, Field(max_length=MAX_ITEMS)]
+TransferProducts = Annotated[tuple[TransferProduct, ...], AS_TUPLE, Field(min_length=1, max_length=MAX_ITEMS), COUNTED]
+Milestones = Annotated[tuple[Milestone, ...], AS_TUPLE, Field(max_length=MAX_ITEMS), COUNTED]
 
 
 def _one_of_each_milestone(milestones: tuple[Milestone, ...]) -> None:

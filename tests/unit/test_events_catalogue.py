@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jsonschema_rs
 import pytest
 
 from shared import topics
@@ -28,6 +29,11 @@ def test_a_sample_is_accepted_and_read_back_to_the_same_values(type_: str) -> No
 def test_the_committed_schema_is_that_of_the_model(type_: str) -> None:
     committed = json.loads((SCHEMAS_DIR / f"{type_}.json").read_text(encoding="utf-8"))
     assert committed == catalogue.schema(type_)
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_a_sample_fits_the_schema_of_its_type(type_: str) -> None:
+    jsonschema_rs.validate(catalogue.schema(type_), catalogue.sample(type_)["data"])
 
 
 def test_every_type_has_one_sample_one_schema_and_one_struct() -> None:
