@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.supply import anomalies, goals, obligations
-from services.supply.anomalies import Anomaly, OddRecord
+from services.supply.anomalies import Anomaly, LotDay, OddRecord
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, Market, Measured
 from services.supply.lot import LotState, MarketLot, market_lot
@@ -21,7 +21,11 @@ LotKey = tuple[int, str]
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports, oddities."""
+    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports, oddities.
+
+    `open_anomalies` are those of lots that were told as open before, by subject of the signal; `days` is what took
+    effect of the lots that contradict themselves or did.
+    """
 
     on: date
     lots: Sequence[LotState]
@@ -29,6 +33,8 @@ class Ledger(msgspec.Struct, frozen=True):
     exported_on: Mapping[LotKey, date]
     registry: Registry
     odd: Sequence[OddRecord] = ()
+    days: Mapping[LotKey, Sequence[LotDay]] = {}
+    open_anomalies: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Sales(msgspec.Struct, frozen=True):
@@ -40,13 +46,14 @@ class Sales(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Everything that is told about a day."""
+    """Everything that is told about a day. `ended` are the anomalies of lots that are open no more, with `until`."""
 
     on: date
     indicators: list[Measured]
     goals: list[Assessment]
     obligations: list[Obligation]
     anomalies: list[Anomaly]
+    ended: dict[str, dict[str, Any]]
 
     def subjects(self) -> dict[str, dict[str, Any]]:
         """What alerts are told, by subject."""
@@ -55,6 +62,7 @@ class Picture(msgspec.Struct, frozen=True):
             **{f"goal/{item.goal.goal}": item.as_json() for item in self.goals},
             **{f"obligation/{item.obligation}": item.as_json() for item in self.obligations},
             **{f"anomaly/{item.key}": item.as_json() for item in self.anomalies},
+            **self.ended,
         }
 
 
@@ -92,12 +100,14 @@ def picture(
     for goal in definitions:
         measured = INDICATORS[goal.indicator](goal.scope, markets[goal.window])
         assessed.append(goals.assess(goal, measured, ledger.on, at_deadline.get(goal.goal)))
+    odd = _anomalies(ledger)
     return Picture(
         on=ledger.on,
         indicators=_indicators(markets["days_365"], definitions),
         goals=assessed,
         obligations=_obligations(ledger, markets["days_365"]),
-        anomalies=_anomalies(ledger),
+        anomalies=odd,
+        ended=_ended(ledger, odd),
     )
 
 
@@ -119,5 +129,19 @@ def _obligations(ledger: Ledger, seen: Market) -> list[Obligation]:
 
 
 def _anomalies(ledger: Ledger) -> list[Anomaly]:
-    of_lots = [anomaly for lot in ledger.lots for anomaly in anomalies.of_lot(lot, ledger.on)]
+    of_lots = [
+        anomaly
+        for lot in ledger.lots
+        if anomalies.contradicts(lot)
+        for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on)
+    ]
     return of_lots + anomalies.of_records(ledger.odd)
+
+
+def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]]:
+    gone = ledger.open_anomalies.keys() - {f"anomaly/{item.key}" for item in still}
+    found = {}
+    for subject in gone:
+        told = ledger.open_anomalies[subject]
+        found[subject] = anomalies.ended(told, ledger.days.get(anomalies.lot_of(told["subject"]), ()), ledger.on)
+    return found

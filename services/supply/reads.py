@@ -6,9 +6,11 @@ from datetime import date
 from typing import Any, Final
 
 import asyncpg
+import orjson
 
-from services.supply.anomalies import OddRecord
+from services.supply.anomalies import LOT_KINDS, OddRecord, contradicts, lot_of
 from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, reached_now
+from services.supply.by_day import lot_days_now
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Correction, State
 from services.supply.fold import Known, Verdict
@@ -40,15 +42,27 @@ LIMIT {MAX_ODD_RECORDS}
 """
 
 
+# With the predicate of the index signals_open.
+_OPEN = """
+SELECT subject, data::text FROM signals WHERE starts_with(subject, 'anomaly/') AND data->>'until' IS NULL
+AND split_part(subject, '/', 2) = ANY($1::text[])
+"""
+
+
 async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
     """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
+    lots = await lots_now(connection, on)
+    told = {subject: orjson.loads(text) for subject, text in await connection.fetch(_OPEN, LOT_KINDS)}
+    odd = {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)}
     return Ledger(
         on=on,
-        lots=await lots_now(connection, on),
+        lots=lots,
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
         registry=registry,
         odd=await odd_records(connection, cut),
+        days=await lot_days_now(connection, odd | {lot_of(data["subject"]) for data in told.values()}),
+        open_anomalies=told,
     )
 
 

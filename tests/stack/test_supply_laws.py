@@ -15,6 +15,7 @@ from hypothesis.stateful import rule
 
 from deploy.local.stack import Stack
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
+from services.supply.by_day import lot_days_at, lot_days_now
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
 from services.supply.fold import Verdict
@@ -240,9 +241,16 @@ class OnPostgres(Telling):
             assert facts_of(state) == facts, lot
             assert state.origin == book.origin(lot)
         assert book.facts.keys() <= lots.keys()
+        keys = [(state.gtin, state.lot) for state in lots.values()]
         async with eye.transaction():
             folded = await lots_at(eye, self.newest(), LAST)
+            days = await lot_days_at(eye, self.newest(), keys)
         assert folded == sorted(lots.values(), key=lambda item: (item.gtin, item.lot))
+        assert days == await lot_days_now(eye, keys)
+        for state in lots.values():
+            took_effect = days[state.gtin, state.lot]
+            sums = [sum(day.available for day in took_effect), sum(day.quarantine for day in took_effect)]
+            assert sums == [state.available, state.places()["quarantine"]]
 
     async def assert_marks(self, book: Book) -> None:
         """Registry facts and marks of lots, as corrections leave them; and what is odd in the records."""
