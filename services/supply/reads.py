@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any, Final
 
 import asyncpg
-import orjson
 
 from services.supply.anomalies import LOT_KINDS, OddRecord, contradicts, lot_of
 from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, reached_now
@@ -19,6 +18,7 @@ from services.supply.lot import market_lot
 from services.supply.measure import Ledger, Sales
 from services.supply.record import named_in, unpack_headers
 from services.supply.registry import Registry
+from services.supply.told import open_anomalies
 from shared.clock import day_of
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -42,17 +42,10 @@ LIMIT {MAX_ODD_RECORDS}
 """
 
 
-# With the predicate of the index signals_open.
-_OPEN = """
-SELECT subject, data::text FROM signals WHERE starts_with(subject, 'anomaly/') AND data->>'until' IS NULL
-AND split_part(subject, '/', 2) = ANY($1::text[])
-"""
-
-
 async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
     """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
     lots = await lots_now(connection, on)
-    told = {subject: orjson.loads(text) for subject, text in await connection.fetch(_OPEN, LOT_KINDS)}
+    told = await open_anomalies(connection, LOT_KINDS)
     odd = {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)}
     return Ledger(
         on=on,

@@ -1,0 +1,190 @@
+"""Evaluation beside the checkpoints: what is told rests on one checkpoint exactly, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import aiohttp
+import asyncpg
+import orjson
+import pytest
+
+from deploy.local.postgres import SUPERUSER
+from deploy.local.stack import Stack
+from services.supply import checkpoints
+from services.supply.claims import Claim
+from services.supply.known_facts import KnownFacts
+from services.supply.measure import picture
+from services.supply.measurement import Measurement
+from services.supply.signing import Signer
+from services.supply.told import Outdated
+from services.supply.view import View, same_snapshot
+from shared.clock import FixedClock
+from shared.lease import Lease, LeaseLost
+from tests.reference import JSON
+from tests.stack.supply_given import Ledger, Sender, fresh_gtins
+from tests.stack.supply_world import World, claimed, write
+from tests.stack.waiting import eventually
+from tests.supply_given import GTIN, event
+
+NOW: Final = datetime(2026, 6, 30, 3, tzinfo=UTC)
+SIGNER: Final = Signer.fresh()
+
+
+def shipped(packs: int, id: str = "s") -> JSON:
+    return event("export.shipped", id, quantity=packs)
+
+
+class Evaluated:
+    """A ledger on which one instance takes checkpoints and measures them, in steps of the test's."""
+
+    def __init__(self, world: World, held: Claim) -> None:
+        self.world = world
+        self.held = held
+        self.clock = FixedClock(NOW)
+        self.lease = Lease("evaluation", "one", 60)
+        self.measurement = Measurement(world.settings, world.one, self.clock, [], KnownFacts(frozenset))
+
+    async def write(self, *events: JSON) -> None:
+        await write(self.world.one, self.held, *events)
+
+    async def checkpoint(self) -> View:
+        """The newest checkpoint and what it holds."""
+        async with self.world.other.acquire() as connection, AsyncExitStack() as held:
+            assert await self.lease.hold(connection)
+            async with connection.transaction(isolation="repeatable_read"):
+                await self.lease.guard(connection)
+                before = await checkpoints.newest(connection)
+                cut, _ = await checkpoints.take(connection, before, self.clock.real_now(), SIGNER)
+                seen = await held.enter_async_context(same_snapshot(self.world.one, connection))
+            return View(cut, self.clock.now(), copy(self.lease), seen, held.pop_all())
+        raise AssertionError("an exit stack swallows nothing")
+
+    async def evaluate(self) -> View:
+        view = await self.checkpoint()
+        await self.measurement.run(view)
+        return view
+
+    async def told(self) -> dict[str, Any]:
+        """The anomalies by kind and subject, as they were last told."""
+        rows = await self.world.one.fetch(
+            "SELECT subject, data::text FROM signals WHERE starts_with(subject, 'anomaly/')"
+        )
+        return {subject.removeprefix("anomaly/"): orjson.loads(text) for subject, text in rows}
+
+    async def evaluation(self) -> int | None:
+        found: int | None = await self.world.one.fetchval("SELECT checkpoint FROM evaluations")
+        return found
+
+
+@pytest.fixture
+async def evaluated(world: World) -> Evaluated:
+    return Evaluated(world, await claimed(world.one, "one"))
+
+
+async def test_what_is_told_is_what_the_checkpoint_holds_however_much_is_recorded_meanwhile(
+    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures are worked out off the event loop, which goes on meanwhile."""
+    loop, going_on = asyncio.get_running_loop(), threading.Event()
+
+    def slow(*given: Any) -> Any:
+        loop.call_soon_threadsafe(going_on.set)
+        assert going_on.wait(5)
+        return picture(*given)
+
+    monkeypatch.setattr("services.supply.measurement.picture", slow)
+    await evaluated.write(shipped(1))
+    view = await evaluated.checkpoint()
+    await evaluated.write(shipped(2, "more"))
+    later = await evaluated.checkpoint()
+    await evaluated.measurement.run(view)
+    (told,) = (await evaluated.told()).values()
+    assert (told["detail"], told["until"]) == ("1 packs more have left the lot than became available", None)
+    assert await evaluated.evaluation() == view.cut.n
+    await evaluated.measurement.run(later)
+    (told,) = (await evaluated.told()).values()
+    assert told["detail"].startswith("3 packs")
+
+
+async def test_what_could_not_be_written_is_told_by_the_next_evaluation(evaluated: Evaluated) -> None:
+    await evaluated.write(shipped(1))
+    view = await evaluated.checkpoint()
+    await evaluated.world.one.execute("UPDATE leases SET epoch = epoch + 1")
+    with pytest.raises(LeaseLost):
+        await evaluated.measurement.run(view)
+    assert (await evaluated.told(), await evaluated.evaluation()) == ({}, None)
+    assert evaluated.measurement.is_news(view.cut, NOW)
+    await evaluated.world.one.execute("UPDATE leases SET epoch = epoch - 1")
+    view = await evaluated.evaluate()
+    assert len(await evaluated.told()) == 1
+    assert not evaluated.measurement.is_news(view.cut, NOW)
+    assert evaluated.measurement.is_news(view.cut, NOW + timedelta(days=1))
+
+
+async def test_an_evaluation_never_takes_the_place_of_a_newer_one(evaluated: Evaluated) -> None:
+    await evaluated.write(shipped(1))
+    older = await evaluated.checkpoint()
+    await evaluated.write(event("batch.released", "r", quantity=1), event("batch.produced", "p", quantity=1))
+    newer = await evaluated.evaluate()
+    told = await evaluated.told()
+    with pytest.raises(Outdated):
+        await evaluated.measurement.run(older)
+    assert (await evaluated.told(), await evaluated.evaluation()) == (told, newer.cut.n)
+
+
+async def test_a_day_on_which_nothing_happens_tells_nothing_new_of_a_lot(evaluated: Evaluated) -> None:
+    await evaluated.write(shipped(1))
+    await evaluated.evaluate()
+    versions = await evaluated.world.one.fetch("SELECT subject, version FROM signals WHERE subject ~ '^anomaly'")
+    evaluated.clock.advance(timedelta(days=1))
+    await evaluated.evaluate()
+    again = await evaluated.world.one.fetch("SELECT subject, version FROM signals WHERE subject ~ '^anomaly'")
+    assert again == versions
+    assert (await evaluated.told())[f"overdrawn_lot/{GTIN}/L1"]["since"] == "2026-01-05"
+
+
+async def test_an_overdrawn_lot_ends_on_the_day_from_which_the_book_agrees(evaluated: Evaluated) -> None:
+    await evaluated.write(shipped(1))
+    await evaluated.evaluate()
+    made = event("batch.produced", "p", produced_on="2026-01-01")
+    await evaluated.write(made, event("batch.released", "r", released_on="2026-02-02"))
+    evaluated.clock.advance(timedelta(days=40))
+    await evaluated.evaluate()
+    (told,) = (await evaluated.told()).values()
+    assert (told["kind"], told["since"], told["until"]) == ("overdrawn_lot", "2026-01-05", "2026-02-02")
+
+
+async def test_checkpoints_go_on_while_an_evaluation_cannot_be_written(
+    stack: Stack, http: aiohttp.ClientSession, credentials: dict[str, Any]
+) -> None:
+    ledger, maker = Ledger(http, credentials), Sender(http, credentials, "manufacturer-1")
+    (product,) = fresh_gtins(1)
+
+    async def newest() -> int:
+        return int((await ledger.get("/ledger/checkpoints", limit=1))["items"][0]["n"])
+
+    async def told() -> list[Any]:
+        return await ledger.items("/anomalies", subject=f"{product}/L1")
+
+    server = await asyncpg.connect(stack.postgres.url(SUPERUSER))
+    try:
+        async with server.transaction():
+            await server.execute("LOCK TABLE supply.signals IN SHARE ROW EXCLUSIVE MODE")
+            await maker.send(event("batch.released", f"{product}/r", source=maker.source, gtin=product))
+            await ledger.holds(maker)
+            before = await newest()
+
+            async def further() -> bool:
+                return await newest() >= before + 3
+
+            await eventually(further)
+            assert await told() == []
+        await eventually(told)
+    finally:
+        await server.close()
