@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -26,11 +27,20 @@ _UNPUBLISHED = f"""
 SELECT subject, version, at, data::text FROM signals WHERE published < version ORDER BY version LIMIT {BATCH}
 """
 _ALL = "SELECT subject, version, at, data::text FROM signals WHERE published = version ORDER BY version"
+# What somebody is just writing anew is left: it will be published anew.
 _MARK = """
-UPDATE signals SET published = told.version
-FROM unnest($1::text[], $2::bigint[]) AS told (subject, version)
-WHERE signals.subject = told.subject AND signals.published < told.version
+WITH free AS (
+    SELECT signals.subject, told.version
+    FROM signals JOIN unnest($1::text[], $2::bigint[]) AS told (subject, version) USING (subject)
+    WHERE signals.published < told.version ORDER BY signals.subject FOR UPDATE OF signals SKIP LOCKED
+)
+UPDATE signals SET published = free.version FROM free WHERE signals.subject = free.subject
 """
+
+
+async def mark(connection: Connection, acknowledged: Mapping[str, int]) -> None:
+    """Notes by subject the version that Kafka has; waits for nobody."""
+    await connection.execute(_MARK, list(acknowledged), list(acknowledged.values()))
 
 
 class Relay:
@@ -46,7 +56,7 @@ class Relay:
         rows = await connection.fetch(_UNPUBLISHED)
         if rows:
             await self._publish(rows, heartbeat=False)
-            await connection.execute(_MARK, [row[0] for row in rows], [row[1] for row in rows])
+            await mark(connection, {row[0]: row[1] for row in rows})
         if time.monotonic() - self._heartbeat_at >= self._settings.heartbeat_every_seconds:
             self._heartbeat_at = time.monotonic()
             await self._publish(await connection.fetch(_ALL), heartbeat=True)

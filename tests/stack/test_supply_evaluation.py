@@ -16,7 +16,7 @@ import pytest
 
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
-from services.supply import checkpoints
+from services.supply import checkpoints, relay
 from services.supply.claims import Claim
 from services.supply.known_facts import KnownFacts
 from services.supply.measure import picture
@@ -158,6 +158,20 @@ async def test_an_overdrawn_lot_ends_on_the_day_from_which_the_book_agrees(evalu
     await evaluated.evaluate()
     (told,) = (await evaluated.told()).values()
     assert (told["kind"], told["since"], told["until"]) == ("overdrawn_lot", "2026-01-05", "2026-02-02")
+
+
+async def test_marking_what_was_published_waits_for_nobody_who_writes_it_anew(evaluated: Evaluated) -> None:
+    await evaluated.write(shipped(1))
+    await evaluated.evaluate()
+    rows = await evaluated.world.one.fetch("SELECT subject, version FROM signals ORDER BY subject DESC")
+    versions = {row["subject"]: row["version"] for row in rows}
+    (first, *others) = sorted(versions)
+    async with evaluated.world.one.acquire() as writer, evaluated.world.other.acquire() as marker:
+        async with writer.transaction():
+            await writer.execute("UPDATE signals SET version = version + 1 WHERE subject = $1", first)
+            await asyncio.wait_for(relay.mark(marker, versions), 5)
+        marked = await marker.fetch("SELECT subject FROM signals WHERE published = version")
+    assert {row["subject"] for row in marked} == set(others)
 
 
 async def test_checkpoints_go_on_while_an_evaluation_cannot_be_written(
