@@ -13,6 +13,21 @@ from services.supply.lot import LotState, gtin_text
 from services.supply.places import Place
 
 
+class Behind(msgspec.Struct, frozen=True):
+    """An event behind an anomaly; `place` (topic, partition, offset) tells records that claim to be one event apart."""
+
+    source: str
+    id: str
+    place: tuple[str, int, int] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        named = {"source": self.source, "id": self.id}
+        return named if self.place is None else {**named, **dict(zip(_PLACE, self.place, strict=True))}
+
+
+_PLACE: Final = ("topic", "partition", "offset")
+
+
 class Anomaly(msgspec.Struct, frozen=True):
     """One contradiction. `subject` is `<gtin>/<lot>` or `<source>/<id>` percent-encoded; `events` show it."""
 
@@ -20,11 +35,16 @@ class Anomaly(msgspec.Struct, frozen=True):
     subject: str
     since: date
     detail: str
-    events: tuple[tuple[str, str], ...] = ()
+    events: tuple[Behind, ...] = ()
 
     @property
     def key(self) -> str:
         return f"{self.kind}/{self.subject}"
+
+    @property
+    def rank(self) -> tuple[date, tuple[str, int, int]]:
+        """Of several records with which one event contradicts itself the first in this order is told."""
+        return (self.since, (self.events[-1].place if self.events else None) or _NO_PLACE)
 
     def as_json(self) -> dict[str, Any]:
         """An item of GET /anomalies, open."""
@@ -34,19 +54,22 @@ class Anomaly(msgspec.Struct, frozen=True):
             "since": self.since.isoformat(),
             "until": None,
             "detail": self.detail,
-            "events": [{"source": source, "id": id_} for source, id_ in self.events],
+            "events": [event.as_json() for event in self.events],
         }
 
 
-class OddRecord(msgspec.Struct, frozen=True):
-    """A record that the journal marks as a conflict or as unreadable."""
+_NO_PLACE: Final = ("", 0, 0)
 
-    kind: str
-    place: str
-    on: date
-    detail: str
-    source: str | None = None
-    id: str | None = None
+
+def comes_before(new: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether of two anomalies as JSON with one key `new` is to be told, and `told` stands no longer."""
+    return told["until"] is not None or _told_rank(new) < _told_rank(told)
+
+
+def _told_rank(told: Mapping[str, Any]) -> tuple[str, bool, list[Any]]:
+    """As Anomaly.rank; one whose record is not named is the last."""
+    behind = told["events"][-1] if told["events"] else {}
+    return (told["since"], "topic" not in behind, [behind.get(name) for name in _PLACE if name in behind])
 
 
 def lot_subject(gtin: int, lot: str) -> str:
@@ -152,16 +175,3 @@ def _both_since(days: Sequence[LotDay]) -> date | None:
     produced = next((day.on for day in days if day.produced > 0), None)
     imported = next((day.on for day in days if day.imported > 0), None)
     return None if produced is None or imported is None else max(produced, imported)
-
-
-def of_records(odd: Iterable[OddRecord]) -> list[Anomaly]:
-    """Events whose id was used before with other content, and records that no reader understands."""
-    found: dict[str, Anomaly] = {}
-    for record in odd:
-        known = record.source is not None and record.id is not None
-        subject = event_subject(record.source or "", record.id or "") if known else record.place
-        events = ((record.source or "", record.id or ""),) if known else ()
-        anomaly = Anomaly(record.kind, subject, record.on, record.detail, events)
-        if anomaly.key not in found or anomaly.since < found[anomaly.key].since:
-            found[anomaly.key] = anomaly
-    return list(found.values())

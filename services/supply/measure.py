@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.supply import anomalies, goals, obligations
-from services.supply.anomalies import Anomaly, LotDay, OddRecord
+from services.supply.anomalies import Anomaly, LotDay
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, Market, Measured
 from services.supply.lot import LotState, MarketLot, market_lot
@@ -21,7 +21,7 @@ LotKey = tuple[int, str]
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports, oddities.
+    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports.
 
     `open_anomalies` are those of lots that were told as open before, by subject of the signal; `days` is what took
     effect of the lots that contradict themselves or did.
@@ -32,7 +32,6 @@ class Ledger(msgspec.Struct, frozen=True):
     reached: Mapping[LotKey, int]
     exported_on: Mapping[LotKey, date]
     registry: Registry
-    odd: Sequence[OddRecord] = ()
     days: Mapping[LotKey, Sequence[LotDay]] = {}
     open_anomalies: Mapping[str, Mapping[str, Any]] = {}
 
@@ -46,7 +45,10 @@ class Sales(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Everything that is told about a day. `ended` are the anomalies of lots that are open no more, with `until`."""
+    """Everything that is told about a day, but for what is odd about records (services.supply.odd).
+
+    `anomalies` are those of lots; `ended` those that were told and are open no more, with `until`.
+    """
 
     on: date
     indicators: list[Measured]
@@ -129,13 +131,12 @@ def _obligations(ledger: Ledger, seen: Market) -> list[Obligation]:
 
 
 def _anomalies(ledger: Ledger) -> list[Anomaly]:
-    of_lots = [
+    return [
         anomaly
         for lot in ledger.lots
         if anomalies.contradicts(lot)
         for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on)
     ]
-    return of_lots + anomalies.of_records(ledger.odd)
 
 
 def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]]:

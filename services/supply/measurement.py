@@ -11,11 +11,13 @@ from typing import Any
 import asyncpg
 
 from services.supply import metrics, told
+from services.supply.anomalies import comes_before
 from services.supply.asof import Cut
 from services.supply.goals import Goal, goals_hash
 from services.supply.indicators import INDICATORS, Measured
 from services.supply.known_facts import KnownFacts
 from services.supply.measure import Ledger, Picture, Sales, market, picture
+from services.supply.odd import RECORD_KINDS, odd_since
 from services.supply.reads import ledger_now, sales_now
 from services.supply.registry import Registry
 from services.supply.settings import SupplySettings
@@ -62,7 +64,7 @@ class Measurement:
 
     async def _draw(self, view: View) -> tuple[Picture, dict[str, dict[str, Any]]]:
         registry = await self._facts.registry(view.connection, view.cut)
-        ledger = await ledger_now(view.connection, view.cut, view.on, registry)
+        ledger = await ledger_now(view.connection, view.on, registry)
         deadlines = await self._deadlines(view, registry)
         return await asyncio.to_thread(self._drawn, ledger, deadlines)
 
@@ -93,9 +95,14 @@ class Measurement:
     ) -> tuple[int, dict[str, int]]:
         """How many signals are new, and how many anomalies are open. The lease is compared last: a long write must not
         keep the next checkpoint from renewing it."""
-        floor = int(self._clock.real_now().timestamp() * 1_000_000)
-        subjects |= await told.gone(writer, subjects, view.on)
-        changed = await told.put(writer, subjects, view.now, floor)
+        told_at = (view.now, int(self._clock.real_now().timestamp() * 1_000_000))
+        subjects |= await told.cancelled(writer, subjects)
+        changed = await told.put(writer, subjects, *told_at)
+        async for odd in odd_since(view.connection, await told.odd_until(view.connection), view.cut):
+            shown = {f"anomaly/{key}": item.as_json() for key, item in odd.open.items()}
+            over = {f"anomaly/{key}": day for key, day in odd.over.items()}
+            changed += await told.put(writer, shown, *told_at, news=_odd_news)
+            changed += await told.end(writer, over, *told_at)
         still_open = await told.count_open(writer)
         await told.put_evaluation(writer, view.cut, view.on, self._body(view.cut, drawn))
         await view.lease.guard(writer)
@@ -108,6 +115,11 @@ class Measurement:
             "goals": [item.as_json() for item in drawn.goals],
             "indicators": [item.as_json() for item in drawn.indicators],
         }
+
+
+def _odd_news(new: dict[str, Any], old: dict[str, Any]) -> bool:
+    """Whether to tell what is odd about an event: of several records that contradict it the earliest is told."""
+    return comes_before(new, old) if new["kind"] in RECORD_KINDS else told.is_news(new, old)
 
 
 def _show(drawn: Picture, open_anomalies: Mapping[str, int]) -> None:

@@ -9,15 +9,15 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.supply.anomalies import OddRecord, of_records
+from services.supply.anomalies import Anomaly
 from services.supply.asof import BEFORE, CUT, Cut, lots_at
 from services.supply.claims import TOPIC_OF
 from services.supply.correction import Effective, Original
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
 from services.supply.lot import LotState, gtin_text, stock
+from services.supply.odd import ODD_COLUMNS, earliest, odd_correction, odd_record
 from services.supply.places import NAME_OF
-from services.supply.reads import MAX_ODD_RECORDS, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
 from shared.events.reader import (
@@ -30,6 +30,7 @@ from shared.events.reader import (
 )
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+MAX_ODD_RECORDS: Final = 1_000  # of one event
 
 _ENTRY = (
     "j.debit, j.credit, j.packs, j.effective_on, j.reversal, j.topic_id, j.partition, j.kafka_offset, j.seq,"
@@ -63,7 +64,7 @@ WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
 """
 # Conflicting and unreadable records that claim to be the event.
 _ODD = f"""
-SELECT verdict, topic_id, partition, kafka_offset, recorded_at, headers FROM journal {CUT}
+SELECT {ODD_COLUMNS} FROM journal {CUT}
 WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4 ORDER BY recorded_at LIMIT {MAX_ODD_RECORDS}
 """
 _UNREADABLE = f"""
@@ -166,7 +167,7 @@ async def event_answer(
     rows = await connection.fetch(_OF_EVENT, *cut.columns, topic_id, partition, offset, key)
     state, corrected_by, doubt = await _standing(connection, cut, key, registry)
     odd = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns, key)]
-    anomalies = of_records(odd if doubt is None else [*odd, doubt])
+    anomalies = earliest(odd if doubt is None else [*odd, doubt])
     return {
         "source": event.source,
         "id": event.id,
@@ -179,7 +180,7 @@ async def event_answer(
         "recorded_at": recorded_at.isoformat(),
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
-        "anomalies": [anomaly.as_json() for anomaly in anomalies],
+        "anomalies": [anomaly.as_json() for anomaly in anomalies.values()],
     }
 
 
@@ -188,7 +189,7 @@ _BEFORE = f"SELECT event_key FROM event_ids {CUT} WHERE {BEFORE} AND event_key =
 
 async def _standing(
     connection: Connection, cut: Cut, key: bytes, registry: Registry
-) -> tuple[str, list[dict[str, str]], OddRecord | None]:
+) -> tuple[str, list[dict[str, str]], Anomaly | None]:
     """What the event counts as, the corrections of it, and what is odd about it where it is itself a correction."""
     around = await family(connection, climb_from={key}, keys={key})
     wanted = around.keys() | {correction.target for correction in around.values()} | {key}

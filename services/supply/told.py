@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
 import asyncpg
 import orjson
 
+from services.supply import checkpoints
 from services.supply.asof import Cut
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 SUBJECTS_A_STEP: Final = 1_000
+# To be raised when it changes what is odd about a record, or how that is told: then all of them are looked at anew.
+ODD_RULES: Final = 1
 
 _HELD = "SELECT subject, version, data::text FROM signals WHERE subject = ANY($1::text[])"
 _OBLIGATIONS = "SELECT subject, data::text FROM signals WHERE starts_with(subject, 'obligation/')"
@@ -21,7 +24,7 @@ _OPEN = "starts_with(subject, 'anomaly/') AND data->>'until' IS NULL"
 _OPEN_OF_KINDS = f"""
 SELECT subject, data::text FROM signals WHERE {_OPEN} AND split_part(subject, '/', 2) = ANY($1::text[])
 """
-_OPEN_ANOMALIES = f"SELECT subject, data::text FROM signals WHERE {_OPEN}"
+_OPEN_OF_SUBJECTS = f"SELECT subject, data::text FROM signals WHERE {_OPEN} AND subject = ANY($1::text[])"
 _COUNT_OPEN = f"SELECT split_part(subject, '/', 2), count(*) FROM signals WHERE {_OPEN} GROUP BY 1"
 # In the order of the subjects, so that two who write wait for one another in no circle.
 _PUT = """
@@ -35,6 +38,9 @@ INSERT INTO evaluations AS held (name, checkpoint, "on", body) VALUES ('newest',
 ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint, "on" = excluded."on", body = excluded.body
 WHERE held.checkpoint < excluded.checkpoint
 """
+
+
+_NEWEST_EVALUATION = "SELECT checkpoint, (body->'odd_rules')::int FROM evaluations WHERE name = 'newest'"
 
 
 class Outdated(Exception):
@@ -52,7 +58,18 @@ async def count_open(connection: Connection) -> dict[str, int]:
     return {kind: count for kind, count in await connection.fetch(_COUNT_OPEN)}
 
 
-async def put(connection: Connection, told: Mapping[str, dict[str, Any]], now: datetime, floor: int) -> int:
+def is_news(new: dict[str, Any], old: dict[str, Any]) -> bool:
+    """Whether a subject's state differs; the day on which it was looked at is no news by itself."""
+    return {**old, "on": None} != {**new, "on": None}
+
+
+async def put(
+    connection: Connection,
+    told: Mapping[str, dict[str, Any]],
+    now: datetime,
+    floor: int,
+    news: Callable[[dict[str, Any], dict[str, Any]], bool] = is_news,
+) -> int:
     """Writes the states that are news, each with a version above its last and not below `floor`. How many they are."""
     subjects = sorted(told)
     written = 0
@@ -60,7 +77,7 @@ async def put(connection: Connection, told: Mapping[str, dict[str, Any]], now: d
         step = subjects[start : start + SUBJECTS_A_STEP]
         rows = await connection.fetch(_HELD, step)
         held = {subject: (version, orjson.loads(text)) for subject, version, text in rows}
-        fresh = [name for name in step if name not in held or _is_news(held[name][1], told[name])]
+        fresh = [name for name in step if name not in held or news(told[name], held[name][1])]
         if fresh:
             versions = [max(held.get(subject, (0,))[0] + 1, floor) for subject in fresh]
             texts = [orjson.dumps(told[subject]).decode() for subject in fresh]
@@ -69,22 +86,33 @@ async def put(connection: Connection, told: Mapping[str, dict[str, Any]], now: d
     return written
 
 
-def _is_news(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether a subject's state differs; the day on which it was looked at is no news by itself."""
-    return {**old, "on": None} != {**new, "on": None}
+async def end(connection: Connection, over: Mapping[str, date], now: datetime, floor: int) -> int:
+    """Ends those of these anomalies that are told as open, by subject of the signal. How many they are."""
+    subjects = sorted(over)
+    ended = {}
+    for start in range(0, len(subjects), SUBJECTS_A_STEP):
+        for subject, text in await connection.fetch(_OPEN_OF_SUBJECTS, subjects[start : start + SUBJECTS_A_STEP]):
+            data = orjson.loads(text)
+            ended[subject] = {**data, "until": max(data["since"], over[subject].isoformat())}
+    return await put(connection, ended, now, floor)
 
 
-async def gone(connection: Connection, told: Mapping[str, Any], on: date) -> dict[str, dict[str, Any]]:
-    """What was told before and no longer is: obligations are cancelled, anomalies end."""
-    obligations = {subject: orjson.loads(text) for subject, text in await connection.fetch(_OBLIGATIONS)}
-    anomalies = {subject: orjson.loads(text) for subject, text in await connection.fetch(_OPEN_ANOMALIES)}
-    return {
-        **{name: {**data, "state": "cancelled"} for name, data in obligations.items() if name not in told},
-        **{name: {**data, "until": on.isoformat()} for name, data in anomalies.items() if name not in told},
-    }
+async def cancelled(connection: Connection, told: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The obligations that were told before and no longer are."""
+    held = {subject: orjson.loads(text) for subject, text in await connection.fetch(_OBLIGATIONS)}
+    return {subject: {**data, "state": "cancelled"} for subject, data in held.items() if subject not in told}
+
+
+async def odd_until(connection: Connection) -> Cut:
+    """The checkpoint up to which what is odd about records has been told; the empty one if by other rules."""
+    row = await connection.fetchrow(_NEWEST_EVALUATION)
+    if row is None or row[1] != ODD_RULES:
+        return checkpoints.EMPTY
+    return await checkpoints.numbered(connection, row[0]) or checkpoints.EMPTY
 
 
 async def put_evaluation(connection: Connection, cut: Cut, on: date, body: dict[str, Any]) -> None:
     """Makes this the newest evaluation. Raises Outdated where a later one is kept."""
-    if await connection.execute(_EVALUATED, cut.n, on, orjson.dumps(body).decode()) != "INSERT 0 1":
+    text = orjson.dumps({**body, "odd_rules": ODD_RULES}).decode()
+    if await connection.execute(_EVALUATED, cut.n, on, text) != "INSERT 0 1":
         raise Outdated(f"a later evaluation than that of checkpoint {cut.n} has been told")

@@ -21,8 +21,9 @@ from services.supply.claims import Claim
 from services.supply.known_facts import KnownFacts
 from services.supply.measure import picture
 from services.supply.measurement import Measurement
+from services.supply.odd import CORRECTION_KINDS, RECORD_KINDS, odd_at
 from services.supply.signing import Signer
-from services.supply.told import Outdated
+from services.supply.told import Outdated, count_open
 from services.supply.view import View, same_snapshot
 from shared.clock import FixedClock
 from shared.lease import Lease, LeaseLost
@@ -30,7 +31,7 @@ from tests.reference import JSON
 from tests.stack.supply_given import Ledger, Sender, fresh_gtins
 from tests.stack.supply_world import World, claimed, write
 from tests.stack.waiting import eventually
-from tests.supply_given import GTIN, event
+from tests.supply_given import GTIN, SOURCE, correcting, correction, event
 
 NOW: Final = datetime(2026, 6, 30, 3, tzinfo=UTC)
 SIGNER: Final = Signer.fresh()
@@ -73,7 +74,7 @@ class Evaluated:
     async def told(self) -> dict[str, Any]:
         """The anomalies by kind and subject, as they were last told."""
         rows = await self.world.one.fetch(
-            "SELECT subject, data::text FROM signals WHERE starts_with(subject, 'anomaly/')"
+            "SELECT subject, data::text FROM signals WHERE starts_with(subject, 'anomaly/') ORDER BY subject"
         )
         return {subject.removeprefix("anomaly/"): orjson.loads(text) for subject, text in rows}
 
@@ -158,6 +159,79 @@ async def test_an_overdrawn_lot_ends_on_the_day_from_which_the_book_agrees(evalu
     await evaluated.evaluate()
     (told,) = (await evaluated.told()).values()
     assert (told["kind"], told["since"], told["until"]) == ("overdrawn_lot", "2026-01-05", "2026-02-02")
+
+
+async def test_however_many_odd_records_one_producer_sends_what_is_odd_about_others_stays(evaluated: Evaluated) -> None:
+    waiting = correction("w", event("batch.released", "never"))
+    await evaluated.write(shipped(1), shipped(2), waiting)
+    await evaluated.evaluate()
+    before = await evaluated.told()
+    assert [told["kind"] for told in before.values()] == [
+        "correction_without_original",
+        "id_conflict",
+        "overdrawn_lot",
+    ]
+    counted = [event("stock.counted", f"n{number}", quantity=packs) for packs in (1, 2) for number in range(1_100)]
+    await evaluated.write(*counted)
+    view = await evaluated.evaluate()
+    told = await evaluated.told()
+    assert before.items() <= told.items()
+    assert [item for item in told.values() if item["until"] is not None] == []
+    assert len(told) == len(before) + 1_100
+    async with evaluated.world.one.acquire() as connection:
+        assert await count_open(connection) == {
+            "correction_without_original": 1,
+            "id_conflict": 1_101,
+            "overdrawn_lot": 1,
+        }
+        async with connection.transaction():
+            parts = [part async for part in odd_at(connection, view.cut, (*RECORD_KINDS, *CORRECTION_KINDS))]
+    found = {anomaly.key: anomaly.as_json() for part in parts for anomaly in part}
+    assert found == {key: item for key, item in told.items() if item["kind"] != "overdrawn_lot"}
+
+
+async def test_every_correction_that_waits_is_told_until_it_waits_no_longer(evaluated: Evaluated) -> None:
+    released = event("batch.released", "r")
+    less = event("batch.released", "", quantity=1)
+    towards = [correction(id, {**released, "id": other}, less) for id, other in (("a", "b"), ("b", "a"))]
+    other_type = correction("t", released, original=event("batch.rejected", "r"))
+    first = correction("1", released, less)
+    second = correction("2", first, {"type": first["type"], "data": correcting(released, less)}, original=released)
+    await evaluated.write(*towards, other_type, second)
+    await evaluated.evaluate()
+    assert await waiting(evaluated) == {"a", "b", "t", "2"}
+    await evaluated.write(first)
+    await evaluated.evaluate()
+    assert await waiting(evaluated) == {"a", "b", "t", "2", "1"}
+    await evaluated.write(released)
+    await evaluated.evaluate()
+    assert await waiting(evaluated) == {"a", "b", "t"}
+    over = [item for item in (await evaluated.told()).values() if item["until"] is not None]
+    assert [(item["since"], item["until"]) for item in over] == [("2026-01-05", "2026-01-05")] * 2
+
+
+async def waiting(evaluated: Evaluated) -> set[str]:
+    return {
+        item["events"][0]["id"]
+        for item in (await evaluated.told()).values()
+        if item["kind"] == "correction_without_original" and item["until"] is None
+    }
+
+
+async def test_an_id_used_twice_is_told_with_both_records_and_their_places(evaluated: Evaluated) -> None:
+    await evaluated.write(event("stock.counted", "n", quantity=1), event("stock.counted", "other"))
+    await evaluated.evaluate()
+    await evaluated.write(event("stock.counted", "n", quantity=2))
+    await evaluated.evaluate()
+    await evaluated.write(event("stock.counted", "n", quantity=3))
+    await evaluated.evaluate()
+    (told,) = (await evaluated.told()).values()
+    named = {"source": SOURCE, "id": "n", "topic": "supply.movements.v1", "partition": 0}
+    assert told["events"] == [{**named, "offset": 0}, {**named, "offset": 2}]
+    assert told["detail"] == (
+        "the record at supply.movements.v1/0/2 repeats the id of the event at supply.movements.v1/0/0 with other"
+        " content; the first stands"
+    )
 
 
 async def test_marking_what_was_published_waits_for_nobody_who_writes_it_anew(evaluated: Evaluated) -> None:

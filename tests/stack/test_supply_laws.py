@@ -14,23 +14,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from deploy.local.stack import Stack
+from services.supply.anomalies import Anomaly, event_subject
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
 from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.checkpoints import EMPTY
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
 from services.supply.fold import Verdict
 from services.supply.journal import Journal, NotOwner
 from services.supply.known_facts import KnownFacts
 from services.supply.lot import LotState, MarketLot, market_lot
+from services.supply.odd import CORRECTION_KINDS, RECORD_KINDS, earliest, odd_at, odd_since
 from services.supply.places import NAMES
-from services.supply.reads import odd_records
 from services.supply.registry import Registry, fact_of
 from services.supply.statements import event_answer
 from shared.database import AWAY
 from shared.events.reader import event_key
 from tests.laws import DAYS, INDEX, PLACES, Telling, cut
 from tests.long_run import Say, run, steps_wanted
-from tests.reference import CORRECTED, JSON, Book, Key, corrected
+from tests.reference import CORRECTED, JSON, Book, Key
 from tests.stack.supply_mortal import Death, Ground, Mortal, ground
 from tests.supply_given import Message, gtin
 from tests.unit.supply_ledger import decoded_batch
@@ -58,6 +60,8 @@ class OnPostgres(Telling):
         self.facts = KnownFacts(frozenset)
         self.answers: list[tuple[Cut, date, Any]] = []
         self.written = dict.fromkeys(PLACES, 0)
+        self.odd: dict[str, Anomaly] = {}
+        self.odd_until = EMPTY
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -259,16 +263,26 @@ class OnPostgres(Telling):
         facts = [fact_of(type_, data, moments[key], *key) for type_, data, key in marks]
         async with self.ground.eye.transaction():
             assert shown(await self.facts.registry(self.ground.eye, self.newest())) == shown(Registry(facts))
-        odd: dict[str, set[Key]] = {}
-        for item in await odd_records(self.ground.eye, self.newest()):
-            odd.setdefault(item.kind, set()).add((item.source or "", item.id or ""))
+        await self.assert_odd(book)
+
+    async def assert_odd(self, book: Book) -> None:
+        """What is odd about records: all of it, and the same by what changed from checkpoint to checkpoint."""
         states = {key: book.state(key) for key, event in book.first.items() if event["type"] == CORRECTED}
-        assert odd.get("id_conflict", set()) == book.conflicts
-        lost = {key for key, state in states.items() if state == "conflict"}
-        assert odd.get("correction_conflict", set()) == lost
-        waiting = {key for key, state in states.items() if state == "waiting"}
-        without_target = {key for key in waiting if corrected(book.first[key]) not in book.first}
-        assert without_target <= odd.get("correction_without_original", set()) <= waiting
+        expected = {
+            "id_conflict": book.conflicts,
+            "correction_conflict": {key for key, state in states.items() if state == "conflict"},
+            "correction_without_original": {key for key, state in states.items() if state == "waiting"},
+        }
+        eye, cut = self.ground.eye, self.newest()
+        async with eye.transaction():
+            parts = [part async for part in odd_at(eye, cut, (*RECORD_KINDS, *CORRECTION_KINDS))]
+            async for odd in odd_since(eye, self.odd_until, cut):
+                self.odd = earliest([*self.odd.values(), *odd.open.values()])
+                self.odd = {key: anomaly for key, anomaly in self.odd.items() if key not in odd.over}
+        self.odd_until = cut
+        found = earliest(anomaly for part in parts for anomaly in part)
+        assert found.keys() == {f"{kind}/{event_subject(*key)}" for kind, keys in expected.items() for key in keys}
+        assert self.odd == found
 
 
 _POSITIONS = "SELECT topic_id, partition, next_offset, chain FROM positions"
