@@ -248,6 +248,28 @@ async def test_marking_what_was_published_waits_for_nobody_who_writes_it_anew(ev
     assert {row["subject"] for row in marked} == set(others)
 
 
+async def test_every_state_is_told_again_in_parts(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+    await evaluated.write(*(event("batch.released", f"r{number}", lot=f"L{number}") for number in range(1_200)))
+    await evaluated.evaluate()
+    publishing = relay.Relay(evaluated.world.settings.model_copy(update={"heartbeat_every_seconds": 1e-9}))
+    parts: list[tuple[bool, list[str]]] = []
+
+    async def published(rows: list[Any], *, heartbeat: bool) -> None:
+        parts.append((heartbeat, [row[0] for row in rows]))
+
+    monkeypatch.setattr(publishing, "_publish", published)
+    for _ in range(6):
+        async with evaluated.world.one.acquire() as connection:
+            await publishing.run(connection)
+    subjects = {row[0] for row in await evaluated.world.one.fetch("SELECT subject FROM signals")}
+    fresh = [subject for heartbeat, part in parts if not heartbeat for subject in part]
+    again = [subject for heartbeat, part in parts if heartbeat for subject in part]
+    assert len(subjects) > 1_200
+    assert sorted(fresh) == sorted(subjects)
+    assert set(again) == subjects
+    assert max(len(part) for _, part in parts) == relay.BATCH
+
+
 async def test_checkpoints_go_on_while_an_evaluation_cannot_be_written(
     stack: Stack, http: aiohttp.ClientSession, credentials: dict[str, Any]
 ) -> None:
