@@ -1,19 +1,17 @@
-"""Answers questions about what the ledger comes to: indicators, and goals, obligations and anomalies as told."""
+"""Answers questions about what the ledger comes to: the indicators on a day, or day by day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
 from services.supply.indicators import INDICATORS, parse_scope
 from services.supply.measure import market
 from services.supply.reads import sales_at
-from shared.errors import Fault, Invalid, Problem
+from shared.errors import Fault, Invalid
 from shared.web import decode_cursor, json_response, page
 
 MAX_DAYS: Final = 1_100  # most days of one series
@@ -73,85 +71,3 @@ def days_of(today: date, first: date | None, last: date | None) -> list[date]:
     if (end - start).days >= MAX_DAYS:
         raise Invalid([Fault("from", "range", f"at most {MAX_DAYS} days in one answer")])
     return [start + timedelta(days=number) for number in range((end - start).days + 1)]
-
-
-@router.get("/goals", dependencies=[Depends(reader)])
-async def get_goals(asked: Annotated[Asked, Depends()]) -> Response:
-    """Every goal with its status, as last evaluated."""
-    return json_response(await _goals(asked))
-
-
-@router.get("/goals/{goal}", dependencies=[Depends(reader)])
-async def get_goal(goal: str, asked: Annotated[Asked, Depends()]) -> Response:
-    """One goal as last evaluated."""
-    answer = await _goals(asked)
-    found = next((item for item in answer.pop("items") if item["goal"] == goal), None)
-    if found is None:
-        detail = f"there is no goal {goal}, or nothing has been evaluated yet"
-        raise Problem(404, "Not found", detail, [Fault("goal", "unknown", detail)])
-    del answer["next"]
-    return json_response({**answer, **found})
-
-
-async def _goals(asked: Asked) -> dict[str, Any]:
-    async with asked.at(None) as (connection, cut):
-        row = await connection.fetchrow("SELECT checkpoint, body::text FROM evaluations WHERE name = 'newest'")
-    if row is None:
-        return page([], None, **asked.head(cut))
-    body = orjson.loads(row[1])
-    return page(body["goals"], None, checkpoint=row[0], known=body["known"], goals_hash=body["goals_hash"])
-
-
-@router.get("/obligations", dependencies=[Depends(reader)])
-async def get_obligations(
-    asked: Annotated[Asked, Depends()],
-    obligation: Annotated[str | None, Query(max_length=300)] = None,
-    state: Literal["open", "met", "cancelled"] | None = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Response:
-    """Dated duties with the days left."""
-    today = asked.clock.today()
-    wanted = {"obligation": obligation, "state": state}
-    return await _told(asked, "obligation/", wanted, limit, cursor, lambda item: _with_days_left(item, today))
-
-
-def _with_days_left(item: dict[str, Any], today: date) -> dict[str, Any]:
-    due = item["due_on"]
-    left = (date.fromisoformat(due) - today).days if due and item["state"] == "open" else None
-    return {**item, "days_left": left}
-
-
-@router.get("/anomalies", dependencies=[Depends(reader)])
-async def get_anomalies(
-    asked: Annotated[Asked, Depends()],
-    kind: Annotated[str | None, Query(max_length=100)] = None,
-    subject: Annotated[str | None, Query(max_length=2_000)] = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Response:
-    """What contradicts itself, or did; open ones have no `until`."""
-    return await _told(asked, "anomaly/", {"kind": kind, "subject": subject}, limit, cursor, lambda item: item)
-
-
-_TOLD = """
-SELECT subject, data::text FROM signals WHERE subject > $1 AND starts_with(subject, $2) AND data @> $3::jsonb
-ORDER BY subject LIMIT $4
-"""
-
-
-async def _told(
-    asked: Asked,
-    kind: str,
-    wanted: dict[str, str | None],
-    limit: int,
-    cursor: str | None,
-    shape: Callable[[dict[str, Any]], dict[str, Any]],
-) -> Response:
-    """The signals of one kind whose data has what is wanted, by subject."""
-    after = decode_cursor(cursor, str) or kind
-    given = orjson.dumps({name: value for name, value in wanted.items() if value is not None}).decode()
-    async with asked.at(None) as (connection, cut):
-        rows = await connection.fetch(_TOLD, after, kind, given, limit + 1)
-    items = [shape(orjson.loads(row[1])) for row in rows[:limit]]
-    return json_response(page(items, rows[limit - 1][0] if len(rows) > limit else None, **asked.head(cut)))

@@ -87,30 +87,50 @@ def market(seen: Sales, window: Window, domestic_local_steps: frozenset[str]) ->
 
 def picture(
     ledger: Ledger,
-    definitions: Iterable[Goal],
+    definitions: Sequence[Goal],
     at_deadline: Mapping[str, Measured],
     domestic_local_steps: frozenset[str],
 ) -> Picture:
     """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
-    definitions = list(definitions)
     seen = sales(ledger)
-    markets = {
-        window: market(seen, window, domestic_local_steps)
-        for window in {"days_365", *(goal.window for goal in definitions)}
-    }
-    assessed = []
-    for goal in definitions:
-        measured = INDICATORS[goal.indicator](goal.scope, markets[goal.window])
-        assessed.append(goals.assess(goal, measured, ledger.on, at_deadline.get(goal.goal)))
     odd = _anomalies(ledger)
     return Picture(
         on=ledger.on,
-        indicators=_indicators(markets["days_365"], definitions),
-        goals=assessed,
-        obligations=_obligations(ledger, markets["days_365"]),
+        indicators=_indicators(market(seen, "days_365", domestic_local_steps), definitions),
+        goals=assessments(seen, definitions, at_deadline, domestic_local_steps),
+        obligations=duties(ledger.registry, ledger.on, ledger.lots, ledger.exported_on),
         anomalies=odd,
         ended=_ended(ledger, odd),
     )
+
+
+def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> Measured:
+    """The goal's indicator on a day."""
+    return INDICATORS[goal.indicator](goal.scope, market(seen, goal.window, domestic_local_steps))
+
+
+def assessments(
+    seen: Sales,
+    definitions: Sequence[Goal],
+    at_deadline: Mapping[str, Measured],
+    domestic_local_steps: frozenset[str],
+) -> list[Assessment]:
+    """Every goal on a day. `at_deadline`: by goal, what was measured on its last day."""
+    markets = {window: market(seen, window, domestic_local_steps) for window in {goal.window for goal in definitions}}
+    return [
+        goals.assess(
+            goal,
+            INDICATORS[goal.indicator](goal.scope, markets[goal.window]),
+            seen.on,
+            at_deadline.get(goal.goal),
+        )
+        for goal in definitions
+    ]
+
+
+def deadlines_before(definitions: Iterable[Goal], on: date) -> dict[str, date]:
+    """By goal, its last day, where that has passed."""
+    return {goal.goal: goal.target.by for goal in definitions if goal.target.by is not None and goal.target.by < on}
 
 
 def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
@@ -119,15 +139,26 @@ def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
     return [measure(scope, seen) for _, measure in sorted(INDICATORS.items()) for scope in sorted(scopes)]
 
 
-def _obligations(ledger: Ledger, seen: Market) -> list[Obligation]:
+def duties(
+    registry: Registry, on: date, lots: Iterable[LotState], exported_on: Mapping[LotKey, date]
+) -> list[Obligation]:
+    """The dated duties on a day. `lots` and their first exports: at least those of `products_under_agreements`."""
     registered_on: dict[int, date] = {}
-    for held in ledger.registry.authorisations(ledger.on):
+    for held in registry.authorisations(on):
         if held.origin == "domestic":
             for pack in held.packs:
                 gtin = int(pack.gtin)
                 registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
-    shown = obligations.evidence(ledger.lots, ledger.exported_on, registered_on, ledger.on)
-    return obligations.milestones(seen.agreements.values(), seen.packings, shown)
+    shown = obligations.evidence(lots, exported_on, registered_on, on)
+    return obligations.milestones(registry.agreements(on), registry.packings(on), shown)
+
+
+def products_under_agreements(registry: Registry, on: date) -> set[int]:
+    """The GTINs that an agreement names, or that are registered under one."""
+    named = {
+        int(gtin) for agreement in registry.agreements(on) for product in agreement.products for gtin in product.gtins
+    }
+    return named | {gtin for gtin, packing in registry.packings(on).items() if packing.agreement is not None}
 
 
 def _anomalies(ledger: Ledger) -> list[Anomaly]:

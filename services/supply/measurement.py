@@ -14,9 +14,9 @@ from services.supply import metrics, told
 from services.supply.anomalies import comes_before
 from services.supply.asof import Cut
 from services.supply.goals import Goal, goals_hash
-from services.supply.indicators import INDICATORS, Measured
+from services.supply.indicators import Measured
 from services.supply.known_facts import KnownFacts
-from services.supply.measure import Ledger, Picture, Sales, market, picture
+from services.supply.measure import Ledger, Picture, deadlines_before, measured, picture
 from services.supply.odd import RECORD_KINDS, odd_since
 from services.supply.reads import ledger_now, sales_now
 from services.supply.registry import Registry
@@ -75,20 +75,15 @@ class Measurement:
     async def _deadlines(self, view: View, registry: Registry) -> dict[str, Measured]:
         """By goal whose date has passed, what was measured on its last day, as known now."""
         found = {}
-        for goal in self._goals:
-            by = goal.target.by
-            if by is None or by >= view.on:
-                continue
+        passed = deadlines_before(self._goals, view.on)
+        for goal in (goal for goal in self._goals if goal.goal in passed):
             held = self._at_deadline.get(goal.goal)
             if held is None or held[0] != view.cut.next_offsets:
-                sold = await sales_now(view.connection, by, registry)
-                measured = await asyncio.to_thread(self._measured, goal, sold)
-                held = self._at_deadline[goal.goal] = (view.cut.next_offsets, measured)
+                sold = await sales_now(view.connection, passed[goal.goal], registry)
+                then = await asyncio.to_thread(measured, goal, sold, self._steps)
+                held = self._at_deadline[goal.goal] = (view.cut.next_offsets, then)
             found[goal.goal] = held[1]
         return found
-
-    def _measured(self, goal: Goal, sold: Sales) -> Measured:
-        return INDICATORS[goal.indicator](goal.scope, market(sold, goal.window, self._steps))
 
     async def _write(
         self, writer: told.Connection, view: View, drawn: Picture, subjects: dict[str, dict[str, Any]]

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
+from typing import Final
 
 import asyncpg
 
-from services.supply.anomalies import LOT_KINDS, contradicts, lot_of
-from services.supply.asof import Cut, lots_now, market_lots_at, reached_now
-from services.supply.by_day import lot_days_now
+from services.supply.anomalies import LOT_KINDS, Anomaly, contradicts, lot_of, of_lot
+from services.supply.asof import (
+    Cut,
+    exported_at,
+    lots_now,
+    lots_of_at,
+    market_lots_at,
+    odd_lots_at,
+    reached_now,
+)
+from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.goals import Assessment, Goal
 from services.supply.lot import market_lot
-from services.supply.measure import Ledger, Sales
+from services.supply.measure import (
+    Ledger,
+    Sales,
+    assessments,
+    deadlines_before,
+    duties,
+    measured,
+    products_under_agreements,
+)
+from services.supply.obligations import Obligation
+from services.supply.odd import odd_at
 from services.supply.registry import Registry
 from services.supply.told import open_anomalies
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+LOTS_A_PART: Final = 1_000
 
 _EXPORTED_NOW = """
 SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
@@ -25,7 +48,7 @@ async def ledger_now(connection: Connection, on: date, registry: Registry) -> Le
     """The newest state, from the derived tables, as known in this transaction."""
     lots = await lots_now(connection, on)
     told = await open_anomalies(connection, LOT_KINDS)
-    odd = {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)}
+    odd = await asyncio.to_thread(lambda: {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)})
     return Ledger(
         on=on,
         lots=lots,
@@ -35,6 +58,46 @@ async def ledger_now(connection: Connection, on: date, registry: Registry) -> Le
         days=await lot_days_now(connection, odd | {lot_of(data["subject"]) for data in told.values()}),
         open_anomalies=told,
     )
+
+
+async def anomalies_at(
+    connection: Connection, cut: Cut, on: date, kinds: Collection[str]
+) -> AsyncIterator[Iterable[Anomaly]]:
+    """What is open on `on` as known at `cut`, of these kinds, in parts; of several with one key the earliest is meant.
+
+    What is odd about records follows what is known alone, whatever the day.
+    """
+    if not set(LOT_KINDS).isdisjoint(kinds):
+        lots = await odd_lots_at(connection, cut, on)
+        for start in range(0, len(lots), LOTS_A_PART):
+            part = lots[start : start + LOTS_A_PART]
+            days = await lot_days_at(connection, cut, [(lot.gtin, lot.lot) for lot in part])
+            found = (anomaly for lot in part for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on))
+            yield [anomaly for anomaly in found if anomaly.kind in kinds]
+    async for odd in odd_at(connection, cut, kinds):
+        yield odd
+
+
+async def duties_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> list[Obligation]:
+    """The dated duties on `on` as known at `cut`."""
+    products = sorted(products_under_agreements(registry, on))
+    lots = await lots_of_at(connection, cut, on, products)
+    exported_on = await exported_at(connection, cut, on, products)
+    return await asyncio.to_thread(duties, registry, on, lots, exported_on)
+
+
+async def goals_at(
+    connection: Connection, cut: Cut, on: date, registry: Registry, goals: Sequence[Goal], steps: frozenset[str]
+) -> list[Assessment]:
+    """Every goal on `on` as known at `cut`."""
+    passed = deadlines_before(goals, on)
+    at_deadline = {}
+    for day in sorted(set(passed.values())):
+        sold = await sales_at(connection, cut, day, registry)
+        for goal in (goal for goal in goals if passed.get(goal.goal) == day):
+            at_deadline[goal.goal] = await asyncio.to_thread(measured, goal, sold, steps)
+    sold = await sales_at(connection, cut, on, registry)
+    return await asyncio.to_thread(assessments, sold, goals, at_deadline, steps)
 
 
 async def sales_now(connection: Connection, on: date, registry: Registry) -> Sales:

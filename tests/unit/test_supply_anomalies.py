@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, timedelta
+from random import Random
 from typing import Any
 
 from services.supply.anomalies import Anomaly, LotDay, ended, lot_of, lot_subject, of_lot
 from services.supply.lot import LotState
 from services.supply.places import NAMES
+from services.supply.told_api import First
 from tests.reference import JSON
 from tests.supply_given import GTIN, correction, event
 from tests.unit.supply_ledger import DictLedger, ledger
@@ -126,6 +128,20 @@ def test_what_as_known_now_never_was_ended_on_the_day_on_which_it_began() -> Non
     assert until(told, made, shipped(10, "2026-03-03"), released(10, "2026-03-01")) == "2026-03-03"
     (both,) = anomalies(MADE, RECEIVED)
     assert until(both, MADE, RECEIVED, correction("c", RECEIVED)) == both.since.isoformat()
+
+
+def test_the_first_of_however_many_are_kept_in_order_and_of_one_event_the_earliest() -> None:
+    drawn = Random(5)
+    shown = [
+        Anomaly("k", f"{number:04d}", DAY + timedelta(days=drawn.randrange(9)), "")
+        for number in drawn.choices(range(300), k=2_000)
+    ]
+    first = First(7, "k/0100")
+    for start in range(0, len(shown), 13):
+        first.take(shown[start : start + 13])
+    subjects = sorted({anomaly.subject for anomaly in shown if anomaly.subject > "0100"})[:7]
+    expected = [min((item for item in shown if item.subject == name), key=lambda item: item.rank) for name in subjects]
+    assert first.anomalies() == expected
 
 
 def test_the_subject_of_a_lot_names_it_whatever_it_is_called() -> None:
