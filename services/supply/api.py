@@ -11,12 +11,14 @@ from services.supply.settings import SupplySettings
 from services.supply.slots import Slots
 
 EXPORT_RETRY_SECONDS: Final = 10
+SERIES_RETRY_SECONDS: Final = 5
 VERIFY_RETRY_SECONDS: Final = 30
 
 
 def add_routes(app: FastAPI) -> None:
     settings: SupplySettings = app.state.settings
     app.state.exports = Slots("exports", settings.max_exports, EXPORT_RETRY_SECONDS)
+    app.state.series = Slots("series of indicators", settings.max_series, SERIES_RETRY_SECONDS)
     app.state.verifying = Slots("verifications", 1, VERIFY_RETRY_SECONDS)
     for answers in (ledger_api, figures_api, told_api, registry_api, exports_api, verify_api):
         app.include_router(answers.router)

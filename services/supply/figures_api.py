@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import date, timedelta
-from typing import Annotated, Final
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.supply.asked import Asked, Cursor, Effective, Known, Limit, reader
+from services.supply.asked import Asked, Cursor, Effective, Known, Limit, bounded, reader
+from services.supply.asof import Cut
+from services.supply.by_day import Connection, market_days_at
 from services.supply.indicators import INDICATORS, parse_scope
-from services.supply.measure import market
-from services.supply.reads import sales_at
+from services.supply.lot import MarketLot
+from services.supply.measure import Sales, market
+from services.supply.supplied import Window
 from shared.errors import Fault, Invalid
 from shared.web import decode_cursor, json_response, page
 
 MAX_DAYS: Final = 1_100  # most days of one series
+WINDOW: Final[Window] = "days_365"
 
 router = APIRouter()
 
 
 @router.get("/indicators", dependencies=[Depends(reader)])
 async def get_indicators(
+    request: Request,
     asked: Annotated[Asked, Depends()],
     name: str | None = None,
     scope: str | None = None,
@@ -37,15 +47,39 @@ async def get_indicators(
     skip = decode_cursor(cursor, int) or 0
     whole = [(day, item, where) for day in days for item in names for where in scopes]
     shown = whole[skip : skip + limit]
-    items = []
-    async with asked.at(known) as (connection, cut):
-        registry = await asked.facts.registry(connection, cut)
-        for day in sorted({day for day, _, _ in shown}):
-            sold = await sales_at(connection, cut, day, registry)
-            seen = market(sold, "days_365", frozenset(asked.settings.domestic_local_steps))
-            items += [INDICATORS[item](where, seen).as_json() for at, item, where in shown if at == day]
     following = skip + limit if skip + limit < len(whole) else None
-    return json_response(page(items, following, **asked.head(cut)))
+
+    async def answer() -> dict[str, Any]:
+        async with asked.at(known) as (connection, cut):
+            items = await _measured(connection, cut, asked, shown)
+        return page(items, following, **asked.head(cut))
+
+    with ExitStack() as held:
+        if len({day for day, _, _ in shown}) > 1:
+            held.enter_context(request.app.state.series.one())
+        return json_response(await bounded(request, asked.settings.answer_timeout_seconds, answer()))
+    raise AssertionError("an exit stack swallows nothing")
+
+
+async def _measured(
+    connection: Connection, cut: Cut, asked: Asked, wanted: Sequence[tuple[date, str, str]]
+) -> list[dict[str, Any]]:
+    """The items for days, names and scopes, by rising day."""
+    if not wanted:
+        return []
+    registry = await asked.facts.registry(connection, cut)
+    steps = frozenset(asked.settings.domestic_local_steps)
+    by_day = {day: [(name, scope) for _, name, scope in group] for day, group in groupby(wanted, key=itemgetter(0))}
+
+    def measured(day: date, lots: list[MarketLot]) -> list[dict[str, Any]]:
+        seen = market(Sales(day, lots, registry), WINDOW, steps)
+        return [INDICATORS[name](scope, seen).as_json() for name, scope in by_day[day]]
+
+    items = []
+    timeout_seconds = asked.settings.answer_timeout_seconds
+    async for day, lots in market_days_at(connection, cut, list(by_day), WINDOW, timeout_seconds):
+        items += await asyncio.to_thread(measured, day, lots)
+    return items
 
 
 def wanted_figures(name: str | None, scope: str | None, asked: Asked) -> tuple[list[str], list[str]]:

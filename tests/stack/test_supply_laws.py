@@ -16,7 +16,7 @@ from hypothesis.stateful import rule
 from deploy.local.stack import Stack
 from services.supply.anomalies import Anomaly, event_subject
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
-from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.by_day import lot_days_at, lot_days_now, market_days_at
 from services.supply.checkpoints import EMPTY
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
@@ -137,6 +137,7 @@ class OnPostgres(Telling):
         answer = self.wait(self.known(taken, on))
         self.assert_answer(answer[0], answer[1], day)
         self.answers.append((taken, on, answer))
+        self.wait(self.assert_series(taken))
         for before, effective, known in self.answers:
             assert self.wait(self.known(before, effective)) == known
 
@@ -164,6 +165,16 @@ class OnPostgres(Telling):
         async with eye.transaction(isolation="repeatable_read", readonly=True):
             market = in_order(await market_lots_at(eye, at, on))
             return await lots_at(eye, at, on), market, shown(await self.facts.registry(eye, at))
+
+    async def assert_series(self, at: Cut) -> None:
+        """The market day after day is what it is on each day alone."""
+        days = sorted({date.fromisoformat(day) for day in DAYS} | {LAST})
+        async with self.ground.eye.transaction(isolation="repeatable_read", readonly=True):
+            async for day, lots in market_days_at(self.ground.eye, at, days, "ever", 10):
+                alone = await market_lots_at(self.ground.eye, at, day)
+                assert in_order(lots) == in_order(
+                    lot for lot in alone if lot.supplied_on is not None and lot.supplied_on <= day
+                )
 
     def assert_answer(self, lots: list[LotState], market: list[MarketLot], day: str) -> None:
         """The balances up to a day are the sums of the flows up to it; the derived tables say the same."""
