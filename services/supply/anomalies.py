@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from services.supply.lot import LotState, gtin_text
 from services.supply.places import Place
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """An event behind an anomaly; `place` (topic, partition, offset) tells records that claim to be one event apart."""
+
+    source: str
+    id: str
+    place: tuple[str, int, int] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        named = {"source": self.source, "id": self.id}
+        return named if self.place is None else {**named, **dict(zip(_PLACE, self.place, strict=True))}
+
+
+_PLACE: Final = ("topic", "partition", "offset")
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -20,32 +35,41 @@ class Anomaly(msgspec.Struct, frozen=True):
     subject: str
     since: date
     detail: str
-    events: tuple[tuple[str, str], ...] = ()
+    events: tuple[Behind, ...] = ()
 
     @property
     def key(self) -> str:
         return f"{self.kind}/{self.subject}"
 
-    def as_json(self, until: date | None = None) -> dict[str, Any]:
+    @property
+    def rank(self) -> tuple[date, tuple[str, int, int]]:
+        """Of several records with which one event contradicts itself the first in this order is told."""
+        return (self.since, (self.events[-1].place if self.events else None) or _NO_PLACE)
+
+    def as_json(self) -> dict[str, Any]:
+        """An item of GET /anomalies, open."""
         return {
             "kind": self.kind,
             "subject": self.subject,
             "since": self.since.isoformat(),
-            "until": until and until.isoformat(),
+            "until": None,
             "detail": self.detail,
-            "events": [{"source": source, "id": id_} for source, id_ in self.events],
+            "events": [event.as_json() for event in self.events],
         }
 
 
-class OddRecord(msgspec.Struct, frozen=True):
-    """A record that the journal marks as a conflict or as unreadable."""
+_NO_PLACE: Final = ("", 0, 0)
 
-    kind: str
-    place: str
-    on: date
-    detail: str
-    source: str | None = None
-    id: str | None = None
+
+def comes_before(new: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether of two anomalies as JSON with one key `new` is to be told, and `told` stands no longer."""
+    return told["until"] is not None or _told_rank(new) < _told_rank(told)
+
+
+def _told_rank(told: Mapping[str, Any]) -> tuple[str, bool, list[Any]]:
+    """As Anomaly.rank; one whose record is not named is the last."""
+    behind = told["events"][-1] if told["events"] else {}
+    return (told["since"], "topic" not in behind, [behind.get(name) for name in _PLACE if name in behind])
 
 
 def lot_subject(gtin: int, lot: str) -> str:
@@ -56,31 +80,98 @@ def event_subject(source: str, id_: str) -> str:
     return f"{quote(source, safe='')}/{quote(id_, safe='')}"
 
 
-def of_lot(lot: LotState, day: date) -> list[Anomaly]:
-    """What contradicts itself in one lot, with its packs up to `day`. The unnamed lot is never overdrawn."""
-    if not lot.named:
+def lot_of(subject: str) -> tuple[int, str]:
+    """The gtin and lot that `lot_subject` named."""
+    gtin, _, lot = subject.partition("/")
+    return int(gtin), unquote(lot)
+
+
+LOT_KINDS: Final = ("overdrawn_lot", "quarantine_overdrawn", "origin_conflict")
+
+
+class LotDay(msgspec.Struct, frozen=True):
+    """What took effect of one lot on one day: net packs that came to `available` and to `quarantine`, and net packs by
+    which it was `produced` here and `imported`."""
+
+    on: date
+    available: int
+    quarantine: int
+    produced: int
+    imported: int
+
+
+def contradicts(lot: LotState) -> bool:
+    """Whether anything is odd about a lot. The unnamed lot is never overdrawn."""
+    return lot.named and (lot.available < 0 or lot.packs[Place.QUARANTINE] < 0 or lot.origin_conflict)
+
+
+def of_lot(lot: LotState, days: Sequence[LotDay], on: date) -> list[Anomaly]:
+    """What contradicts itself in one lot with its packs up to `on`. `days`: all that took effect of it, by day.
+
+    An overdrawn place is odd since the first day of the run of days below zero in which `on` lies.
+    """
+    if not contradicts(lot):
         return []
-    subject, since = lot_subject(lot.gtin, lot.lot), lot.introduced_on or day
+    subject = lot_subject(lot.gtin, lot.lot)
     found = []
     if lot.available < 0:
         detail = f"{-lot.available} packs more have left the lot than became available"
+        since = below_zero_since(_packs(days, "overdrawn_lot"), on) or on
         found.append(Anomaly("overdrawn_lot", subject, since, detail))
     if (quarantine := lot.packs[Place.QUARANTINE]) < 0:
         detail = f"{-quarantine} packs more have left quarantine than entered it"
+        since = below_zero_since(_packs(days, "quarantine_overdrawn"), on) or on
         found.append(Anomaly("quarantine_overdrawn", subject, since, detail))
     if lot.origin_conflict:
+        since = _both_since(days) or lot.introduced_on or on
         found.append(Anomaly("origin_conflict", subject, since, "the lot was both produced here and imported"))
     return found
 
 
-def of_records(odd: Iterable[OddRecord]) -> list[Anomaly]:
-    """Events whose id was used before with other content, and records that no reader understands."""
-    found: dict[str, Anomaly] = {}
-    for record in odd:
-        known = record.source is not None and record.id is not None
-        subject = event_subject(record.source or "", record.id or "") if known else record.place
-        events = ((record.source or "", record.id or ""),) if known else ()
-        anomaly = Anomaly(record.kind, subject, record.on, record.detail, events)
-        if anomaly.key not in found or anomaly.since < found[anomaly.key].since:
-            found[anomaly.key] = anomaly
-    return list(found.values())
+def ended(told: Mapping[str, Any], days: Sequence[LotDay], on: date) -> dict[str, Any]:
+    """A lot's anomaly that was told as open and no longer is: `until` is the first day from `since` on which, as known
+    now, nothing is odd. That is `since` itself where it never was, as known now."""
+    since = date.fromisoformat(told["since"])
+    until = since
+    if told["kind"] != "origin_conflict":
+        until = not_below_zero_from(_packs(days, told["kind"]), since) or on
+    return {**told, "until": until.isoformat()}
+
+
+def _packs(days: Sequence[LotDay], kind: str) -> list[tuple[date, int]]:
+    """The changes of the balance that an anomaly of this kind speaks of."""
+    return [(day.on, day.available if kind == "overdrawn_lot" else day.quarantine) for day in days]
+
+
+def below_zero_since(changes: Iterable[tuple[date, int]], on: date) -> date | None:
+    """The first day of the run of days below zero in which `on` lies; None if `on` is not below zero.
+
+    `changes` are (day, packs) by rising day, from zero.
+    """
+    packs, since = 0, None
+    for day, change in changes:
+        if day > on:
+            break
+        packs += change
+        since = None if packs >= 0 else since or day
+    return since
+
+
+def not_below_zero_from(changes: Sequence[tuple[date, int]], first: date) -> date | None:
+    """The first day from `first` on that is not below zero; None if all are."""
+    packs = sum(change for day, change in changes if day <= first)
+    if packs >= 0:
+        return first
+    for day, change in changes:
+        if day > first:
+            packs += change
+            if packs >= 0:
+                return day
+    return None
+
+
+def _both_since(days: Sequence[LotDay]) -> date | None:
+    """The first day up to which the lot had been produced here and been imported."""
+    produced = next((day.on for day in days if day.produced > 0), None)
+    imported = next((day.on for day in days if day.imported > 0), None)
+    return None if produced is None or imported is None else max(produced, imported)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import asyncpg
 from fastapi import Depends, Query, Request
@@ -23,6 +24,10 @@ from shared.clock import Clock
 from shared.database import AWAY
 from shared.errors import Fault, Invalid, Transient
 from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER
+from shared.web import while_connected
+
+T = TypeVar("T")
+BUSY_RETRY_SECONDS: Final = 30
 
 reader = require(VIEWER, OPERATOR, ADMIN)
 reader_or_producer = require(PRODUCER, VIEWER, OPERATOR, ADMIN)
@@ -59,6 +64,15 @@ def items_of(default: int) -> Any:
 
 _LIMIT: Final = "items in this page; at most the setting page_limit"
 Limit = Annotated[int, items_of(100)]
+
+
+async def bounded(request: Request, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` comes to, if its caller stays and it does not take longer. Raises Problem 499, Transient."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await while_connected(request, work)
+    except TimeoutError:
+        raise Transient(f"no answer within {seconds:.0f} s: ask for less at once", BUSY_RETRY_SECONDS) from None
 
 
 class Asked:

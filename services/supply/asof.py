@@ -6,9 +6,11 @@ the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import msgspec
@@ -25,6 +27,8 @@ from shared.events import reader
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LotKey = tuple[int, str]
+T = TypeVar("T")
+BUILT_AT_ONCE: Final = 1_000
 FACT_TYPES: Final = frozenset(name for name, struct in reader.STRUCTS.items() if struct not in POSTINGS)
 
 
@@ -106,6 +110,21 @@ _MARKET_AT = f"""
 SELECT gtin, lot, {_net(Place.AVAILABLE)}, {_net(Place.CONSUMED, Place.ADJUSTED)}, {_REACHED}, {_EARLIEST}
 FROM journal WHERE {ENTRIES_AT} GROUP BY gtin, lot
 """
+_ODD_LOTS_AT = f"""
+{_LOTS_AT.format(which="TRUE")} HAVING {_net(Place.AVAILABLE)} < 0 OR {_net(Place.QUARANTINE)} < 0 OR (
+    count(*) FILTER (WHERE debit = 1) > count(*) FILTER (WHERE credit = 1)
+    AND count(*) FILTER (WHERE debit = 2) > count(*) FILTER (WHERE credit = 2)
+)
+"""
+_EXPORTED_AT = f"""
+SELECT gtin, lot, min(effective_on) FROM (
+    SELECT gtin, lot, effective_on FROM (
+        SELECT gtin, lot, effective_on, packs, {FORWARD}, {SIGN} AS sign FROM journal
+        WHERE {ENTRIES_AT} AND gtin = ANY($3::bigint[]) AND effective_on <= $2
+    ) forward WHERE reaches = {Place.EXPORTED.value}
+    GROUP BY gtin, lot, effective_on, leaves HAVING sum(packs * sign) > 0
+) standing GROUP BY gtin, lot
+"""
 _STANDING_AT = f"""
 SELECT gtin, lot,
     coalesce(sum(times) FILTER (WHERE debit = 1), 0)::bigint, coalesce(sum(times) FILTER (WHERE debit = 2), 0)::bigint,
@@ -157,16 +176,47 @@ async def lots_at(
     else:
         columns = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
         rows = await connection.fetch(_LOTS_AT.format(which=_OF_KEYS), cut.ends, effective_on, *columns)
+    return await _states(connection, cut, rows)
+
+
+async def _states(connection: Connection, cut: Cut, rows: Sequence[Any]) -> list[LotState]:
     standing = await _standing(connection, cut, rows)
-    states = (LotState(row[0], row[1], (0, *row[2:12]), *_facts(row, 12, standing)) for row in rows)
-    return sorted(states, key=lambda state: (state.gtin, state.lot))
+    states = await _built(lambda row: LotState(row[0], row[1], (0, *row[2:12]), *_facts(row, 12, standing)), rows)
+    in_order = partial(sorted, states, key=lambda state: (state.gtin, state.lot))
+    return in_order() if len(rows) < BUILT_AT_ONCE else await asyncio.to_thread(in_order)
+
+
+async def _built(build: Callable[[Any], T], rows: Sequence[Any]) -> list[T]:
+    """What the rows stand for; many of them are built beside the event loop."""
+    if len(rows) < BUILT_AT_ONCE:
+        return [build(row) for row in rows]
+    return await asyncio.to_thread(lambda: [build(row) for row in rows])
+
+
+async def lots_of_at(connection: Connection, cut: Cut, effective_on: date, gtins: Sequence[int]) -> list[LotState]:
+    """The lots of these products, as `lots_at`."""
+    query = _LOTS_AT.format(which="gtin = ANY($3::bigint[])")
+    rows = await connection.fetch(query, cut.ends, effective_on, gtins)
+    return await _states(connection, cut, rows)
+
+
+async def odd_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[LotState]:
+    """The lots of which more has left than came, or that were both produced here and imported, as `lots_at`."""
+    rows = await _whole(connection, _ODD_LOTS_AT, cut.ends, effective_on)
+    return await _states(connection, cut, rows)
+
+
+async def exported_at(connection: Connection, cut: Cut, effective_on: date, gtins: Sequence[int]) -> dict[LotKey, date]:
+    """The first day up to `effective_on` of which an export stands, of each lot of these products."""
+    rows = await connection.fetch(_EXPORTED_AT, cut.ends, effective_on, gtins)
+    return {(gtin, lot): day for gtin, lot, day in rows}
 
 
 async def market_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[MarketLot]:
     """What the market's figures need of all lots, up to `effective_on`, as known at `cut`: in no order."""
     rows = await _whole(connection, _MARKET_AT, cut.ends, effective_on)
     standing = await _standing(connection, cut, rows)
-    return [MarketLot(*row[:5], *_facts(row, 5, standing)) for row in rows]
+    return await _built(lambda row: MarketLot(*row[:5], *_facts(row, 5, standing)), rows)
 
 
 async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> set[LotKey]:
@@ -178,12 +228,13 @@ async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> 
 async def lots_now(connection: Connection, effective_on: date) -> list[LotState]:
     """All lots with their packs up to `effective_on`, from the derived tables, as known in this transaction."""
     rows = await connection.fetch(_LOTS_NOW, effective_on)
-    return [LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]) for row in rows]
+    return await _built(lambda row: LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]), rows)
 
 
 async def reached_now(connection: Connection, effective_on: date) -> dict[LotKey, int]:
     """Packs of each lot that were released, or imported without hold, up to `effective_on`, from the derived tables."""
-    return {(gtin, lot): packs for gtin, lot, packs in await connection.fetch(_REACHED_NOW, effective_on)}
+    rows = await connection.fetch(_REACHED_NOW, effective_on)
+    return dict(await _built(lambda row: ((row[0], row[1]), row[2]), rows))
 
 
 async def _whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:

@@ -17,6 +17,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _POSITIONS = "SELECT topic_id, partition, next_offset, chain FROM positions ORDER BY topic_id, partition"
 _NEWEST = "SELECT n, at, places FROM checkpoints ORDER BY n DESC LIMIT 1"
 _AT = "SELECT n, at, places FROM checkpoints WHERE at <= $1 ORDER BY at DESC LIMIT 1"
+_NUMBERED = "SELECT n, at, places FROM checkpoints WHERE n = $1"
 _SIGNED_COLUMNS = "n, at, places, previous, key_id, signature"
 _INSERT = f"INSERT INTO checkpoints ({_SIGNED_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"
 _SIGNED = f"SELECT {_SIGNED_COLUMNS} FROM checkpoints WHERE signature IS NOT NULL"
@@ -86,6 +87,12 @@ async def newest(connection: Connection) -> Cut:
     """The newest checkpoint; before the first the empty one."""
     row = await connection.fetchrow(_NEWEST)
     return EMPTY if row is None else _cut(row[0], row[1], orjson.loads(row[2]))
+
+
+async def numbered(connection: Connection, n: int) -> Cut | None:
+    """The checkpoint with this number, if there is one."""
+    row = await connection.fetchrow(_NUMBERED, n)
+    return None if row is None else _cut(row[0], row[1], orjson.loads(row[2]))
 
 
 async def known_at(connection: Connection, known: datetime | None) -> Cut:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.supply import anomalies, goals, obligations
-from services.supply.anomalies import Anomaly, OddRecord
+from services.supply.anomalies import Anomaly, LotDay
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, Market, Measured
 from services.supply.lot import LotState, MarketLot, market_lot
@@ -22,14 +22,19 @@ LotKey = tuple[int, str]
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports, oddities."""
+    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports.
+
+    `open_anomalies` are those of lots that were told as open before, by subject of the signal; `days` is what took
+    effect of the lots that contradict themselves or did.
+    """
 
     on: date
     lots: Sequence[LotState]
     reached: Mapping[LotKey, int]
     exported_on: Mapping[LotKey, date]
     registry: Registry
-    odd: Sequence[OddRecord] = ()
+    days: Mapping[LotKey, Sequence[LotDay]] = {}
+    open_anomalies: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Sales(msgspec.Struct, frozen=True):
@@ -41,13 +46,17 @@ class Sales(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Everything that is told about a day."""
+    """Everything that is told about a day, but for what is odd about records (services.supply.odd).
+
+    `anomalies` are those of lots; `ended` those that were told and are open no more, with `until`.
+    """
 
     on: date
     indicators: list[Measured]
     goals: list[Assessment]
     obligations: list[Obligation]
     anomalies: list[Anomaly]
+    ended: dict[str, dict[str, Any]]
 
     def subjects(self) -> dict[str, dict[str, Any]]:
         """What alerts are told, by subject."""
@@ -56,6 +65,7 @@ class Picture(msgspec.Struct, frozen=True):
             **{f"goal/{item.goal.goal}": item.as_json() for item in self.goals},
             **{f"obligation/{item.obligation}": item.as_json() for item in self.obligations},
             **{f"anomaly/{item.key}": item.as_json() for item in self.anomalies},
+            **self.ended,
         }
 
 
@@ -78,28 +88,50 @@ def market(seen: Sales, window: Window, domestic_local_steps: frozenset[str]) ->
 
 def picture(
     ledger: Ledger,
-    definitions: Iterable[Goal],
+    definitions: Sequence[Goal],
     at_deadline: Mapping[str, Measured],
     domestic_local_steps: frozenset[str],
 ) -> Picture:
     """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
-    definitions = list(definitions)
     seen = sales(ledger)
-    markets = {
-        window: market(seen, window, domestic_local_steps)
-        for window in {"days_365", *(goal.window for goal in definitions)}
-    }
-    assessed = []
-    for goal in definitions:
-        measured = INDICATORS[goal.indicator](goal.scope, markets[goal.window])
-        assessed.append(goals.assess(goal, measured, ledger.on, at_deadline.get(goal.goal)))
+    odd = _anomalies(ledger)
     return Picture(
         on=ledger.on,
-        indicators=_indicators(markets["days_365"], definitions),
-        goals=assessed,
-        obligations=_obligations(ledger, markets["days_365"], Origins(ledger.registry, domestic_local_steps)),
-        anomalies=_anomalies(ledger),
+        indicators=_indicators(market(seen, "days_365", domestic_local_steps), definitions),
+        goals=assessments(seen, definitions, at_deadline, domestic_local_steps),
+        obligations=duties(Origins(ledger.registry, domestic_local_steps), ledger.on, ledger.lots, ledger.exported_on),
+        anomalies=odd,
+        ended=_ended(ledger, odd),
     )
+
+
+def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> Measured:
+    """The goal's indicator on a day."""
+    return INDICATORS[goal.indicator](goal.scope, market(seen, goal.window, domestic_local_steps))
+
+
+def assessments(
+    seen: Sales,
+    definitions: Sequence[Goal],
+    at_deadline: Mapping[str, Measured],
+    domestic_local_steps: frozenset[str],
+) -> list[Assessment]:
+    """Every goal on a day. `at_deadline`: by goal, what was measured on its last day."""
+    markets = {window: market(seen, window, domestic_local_steps) for window in {goal.window for goal in definitions}}
+    return [
+        goals.assess(
+            goal,
+            INDICATORS[goal.indicator](goal.scope, markets[goal.window]),
+            seen.on,
+            at_deadline.get(goal.goal),
+        )
+        for goal in definitions
+    ]
+
+
+def deadlines_before(definitions: Iterable[Goal], on: date) -> dict[str, date]:
+    """By goal, its last day, where that has passed."""
+    return {goal.goal: goal.target.by for goal in definitions if goal.target.by is not None and goal.target.by < on}
 
 
 def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
@@ -108,17 +140,42 @@ def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
     return [measure(scope, seen) for _, measure in sorted(INDICATORS.items()) for scope in sorted(scopes)]
 
 
-def _obligations(ledger: Ledger, seen: Market, origins: Origins) -> list[Obligation]:
+def duties(
+    origins: Origins, on: date, lots: Iterable[LotState], exported_on: Mapping[LotKey, date]
+) -> list[Obligation]:
+    """The dated duties on a day. `lots` and their first exports: at least those of `products_under_agreements`."""
+    registry = origins.registry
     registered_on: dict[int, date] = {}
-    for held in ledger.registry.authorisations(ledger.on):
+    for held in registry.authorisations(on):
         if held.origin == "domestic":
             for pack in held.packs:
                 gtin = int(pack.gtin)
                 registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
-    shown = obligations.evidence(ledger.lots, ledger.exported_on, registered_on, ledger.on, origins)
-    return obligations.milestones(seen.agreements.values(), seen.packings, shown)
+    shown = obligations.evidence(lots, exported_on, registered_on, on, origins)
+    return obligations.milestones(registry.agreements(on), registry.packings(on), shown)
+
+
+def products_under_agreements(registry: Registry, on: date) -> set[int]:
+    """The GTINs that an agreement names, or that are registered under one."""
+    named = {
+        int(gtin) for agreement in registry.agreements(on) for product in agreement.products for gtin in product.gtins
+    }
+    return named | {gtin for gtin, packing in registry.packings(on).items() if packing.agreement is not None}
 
 
 def _anomalies(ledger: Ledger) -> list[Anomaly]:
-    of_lots = [anomaly for lot in ledger.lots for anomaly in anomalies.of_lot(lot, ledger.on)]
-    return of_lots + anomalies.of_records(ledger.odd)
+    return [
+        anomaly
+        for lot in ledger.lots
+        if anomalies.contradicts(lot)
+        for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on)
+    ]
+
+
+def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]]:
+    gone = ledger.open_anomalies.keys() - {f"anomaly/{item.key}" for item in still}
+    found = {}
+    for subject in gone:
+        told = ledger.open_anomalies[subject]
+        found[subject] = anomalies.ended(told, ledger.days.get(anomalies.lot_of(told["subject"]), ()), ledger.on)
+    return found

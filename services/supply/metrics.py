@@ -25,6 +25,9 @@ PUBLISHED: Final = Gauge(
     "supply_watch_supply_published_checkpoint",
     "Number of the newest signed checkpoint this instance knows on Kafka.",
 )
+EVALUATED: Final = Gauge(
+    "supply_watch_supply_evaluated_checkpoint", "Number of the newest checkpoint that this instance has evaluated."
+)
 EVALUATION_SECONDS: Final = Histogram(
     "supply_watch_supply_evaluation_seconds",
     "Time of one evaluation of all indicators, goals, obligations and anomalies.",

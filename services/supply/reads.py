@@ -2,62 +2,106 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
-from services.supply.anomalies import OddRecord
-from services.supply.asof import BEFORE, CUT, Cut, lots_now, market_lots_at, reached_now
-from services.supply.claims import TOPIC_OF
-from services.supply.correction import Correction, State
-from services.supply.fold import Known, Verdict
+from services.supply.anomalies import LOT_KINDS, Anomaly, contradicts, lot_of, of_lot
+from services.supply.asof import (
+    Cut,
+    exported_at,
+    lots_now,
+    lots_of_at,
+    market_lots_at,
+    odd_lots_at,
+    reached_now,
+)
+from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.goals import Assessment, Goal
 from services.supply.introductions import name_authorisations
-from services.supply.known_events import correction_of, family, originals
 from services.supply.lot import market_lot
-from services.supply.measure import Ledger, Sales
-from services.supply.record import named_in, unpack_headers
+from services.supply.measure import (
+    Ledger,
+    Sales,
+    assessments,
+    deadlines_before,
+    duties,
+    measured,
+    products_under_agreements,
+)
+from services.supply.obligations import Obligation
+from services.supply.odd import odd_at
+from services.supply.origin import Origins
 from services.supply.registry import Registry
-from shared.clock import day_of
+from services.supply.told import open_anomalies
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-# More odd records than this are a broken producer; the newest are shown.
-MAX_ODD_RECORDS: Final = 1_000
+LOTS_A_PART: Final = 1_000
 
 _EXPORTED_NOW = """
 SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
 """
-# What odd_record needs of an odd record in the journal `j`: last, where the event that it claims to be stands recorded.
-ODD: Final = (
-    "j.verdict, topic_id, partition, kafka_offset, j.recorded_at, j.headers,"
-    " (SELECT ARRAY[e.topic_id, e.partition, e.kafka_offset] FROM event_ids e WHERE e.event_key = j.event_key)"
-)
-_ODD = f"""
-SELECT {ODD} FROM journal j {CUT}
-WHERE {BEFORE} AND verdict >= 2 ORDER BY recorded_at DESC LIMIT {MAX_ODD_RECORDS}
-"""
-# Only these can be waiting or in competition; the pure rules then say which are.
-_DOUBTFUL = f"""
-SELECT c.event_key, c.target, c.source, c.id, c.time, c.data::text, c.recorded FROM (
-    SELECT *, count(*) OVER (PARTITION BY target) AS rivals, time AS recorded FROM corrections {CUT}
-    WHERE {BEFORE}
-) c LEFT JOIN event_ids e ON e.event_key = c.target WHERE e.event_key IS NULL OR c.rivals > 1
-LIMIT {MAX_ODD_RECORDS}
-"""
 
 
-async def ledger_now(connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
-    """The newest state, from the derived tables. The transaction must be the one that took `cut`."""
+async def ledger_now(connection: Connection, on: date, registry: Registry) -> Ledger:
+    """The newest state, from the derived tables, as known in this transaction."""
     lots = await lots_now(connection, on)
-    await name_authorisations(connection, cut, lots, registry)
+    await name_authorisations(connection, None, lots, registry)
+    told = await open_anomalies(connection, LOT_KINDS)
+    odd = await asyncio.to_thread(lambda: {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)})
     return Ledger(
         on=on,
         lots=lots,
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
         registry=registry,
-        odd=await odd_records(connection, cut),
+        days=await lot_days_now(connection, odd | {lot_of(data["subject"]) for data in told.values()}),
+        open_anomalies=told,
     )
+
+
+async def anomalies_at(
+    connection: Connection, cut: Cut, on: date, kinds: Collection[str]
+) -> AsyncIterator[Iterable[Anomaly]]:
+    """What is open on `on` as known at `cut`, of these kinds, in parts; of several with one key the earliest is meant.
+
+    What is odd about records follows what is known alone, whatever the day.
+    """
+    if not set(LOT_KINDS).isdisjoint(kinds):
+        lots = await odd_lots_at(connection, cut, on)
+        for start in range(0, len(lots), LOTS_A_PART):
+            part = lots[start : start + LOTS_A_PART]
+            days = await lot_days_at(connection, cut, [(lot.gtin, lot.lot) for lot in part])
+            found = (anomaly for lot in part for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on))
+            yield [anomaly for anomaly in found if anomaly.kind in kinds]
+    async for odd in odd_at(connection, cut, kinds):
+        yield odd
+
+
+async def duties_at(connection: Connection, cut: Cut, on: date, origins: Origins) -> list[Obligation]:
+    """The dated duties on `on` as known at `cut`."""
+    products = sorted(products_under_agreements(origins.registry, on))
+    lots = await lots_of_at(connection, cut, on, products)
+    await name_authorisations(connection, cut, lots, origins.registry)
+    exported_on = await exported_at(connection, cut, on, products)
+    return await asyncio.to_thread(duties, origins, on, lots, exported_on)
+
+
+async def goals_at(
+    connection: Connection, cut: Cut, on: date, registry: Registry, goals: Sequence[Goal], steps: frozenset[str]
+) -> list[Assessment]:
+    """Every goal on `on` as known at `cut`."""
+    passed = deadlines_before(goals, on)
+    at_deadline = {}
+    for day in sorted(set(passed.values())):
+        sold = await sales_at(connection, cut, day, registry)
+        for goal in (goal for goal in goals if passed.get(goal.goal) == day):
+            at_deadline[goal.goal] = await asyncio.to_thread(measured, goal, sold, steps)
+    sold = await sales_at(connection, cut, on, registry)
+    return await asyncio.to_thread(assessments, sold, goals, at_deadline, steps)
 
 
 async def sales_now(connection: Connection, on: date, registry: Registry) -> Sales:
@@ -73,53 +117,3 @@ async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registr
     lots = await market_lots_at(connection, cut, on)
     await name_authorisations(connection, cut, lots, registry)
     return Sales(on, lots, registry)
-
-
-async def odd_records(connection: Connection, cut: Cut) -> list[OddRecord]:
-    """Conflicting and unreadable records, and corrections that wait or lost, as known at `cut`."""
-    found = [odd_record(row) for row in await connection.fetch(_ODD, *cut.columns)]
-    return found + await _odd_corrections(connection, cut)
-
-
-def odd_record(row: Any) -> OddRecord:
-    """The record in a row of the columns ODD that is a conflict or unreadable."""
-    verdict, topic_id, partition, offset, recorded_at, headers, first = row
-    place = _place(topic_id, partition, offset)
-    named = named_in(unpack_headers(headers))
-    if verdict == Verdict.UNREADABLE:
-        detail = f"no reader understands the record at {place}"
-        return OddRecord("unreadable", place, day_of(recorded_at), detail, *(named or ()))
-    assert named is not None
-    at = f" at {_place(*first)}" if first else ""  # nowhere only while the table of identities is damaged
-    detail = f"the record at {place} repeats the id of the event{at} with other content; the first stands"
-    return OddRecord("id_conflict", place, day_of(recorded_at), detail, *named)
-
-
-def _place(topic_id: int, partition: int, offset: int) -> str:
-    return f"{TOPIC_OF[topic_id]}/{partition}/{offset}"
-
-
-async def _odd_corrections(connection: Connection, cut: Cut) -> list[OddRecord]:
-    doubtful = [correction_of(row) for row in await connection.fetch(_DOUBTFUL, *cut.columns)]
-    if not doubtful:
-        return []
-    starts = {correction.key for correction in doubtful}
-    around = await family(connection, climb_from=starts, keys=starts | {item.target for item in doubtful})
-    targets = {correction.target for correction in around.values()}
-    known = Known({}, await originals(connection, targets - around.keys()), around.values())
-    odd = (odd_correction(correction, known.state_of(correction)) for correction in doubtful)
-    return [item for item in odd if item is not None]
-
-
-_WHY_ODD: Final[dict[State, tuple[str, str]]] = {
-    "waiting": ("correction_without_original", "the event that it corrects has not come"),
-    "conflict": ("correction_conflict", "another correction of the same event holds"),
-}
-
-
-def odd_correction(correction: Correction, state: State) -> OddRecord | None:
-    """What is odd about a correction in `state`; None for one that holds or has no effect."""
-    if state not in _WHY_ODD:
-        return None
-    kind, detail = _WHY_ODD[state]
-    return OddRecord(kind, "", day_of(correction.time), detail, correction.source, correction.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -25,12 +26,24 @@ PUBLISH_TIMEOUT_SECONDS: Final = 10.0
 _UNPUBLISHED = f"""
 SELECT subject, version, at, data::text FROM signals WHERE published < version ORDER BY version LIMIT {BATCH}
 """
-_ALL = "SELECT subject, version, at, data::text FROM signals WHERE published = version ORDER BY version"
-_MARK = """
-UPDATE signals SET published = told.version
-FROM unnest($1::text[], $2::bigint[]) AS told (subject, version)
-WHERE signals.subject = told.subject AND signals.published < told.version
+_TOLD = f"""
+SELECT subject, version, at, data::text FROM signals WHERE published = version AND subject > $1
+ORDER BY subject LIMIT {BATCH}
 """
+# What somebody is just writing anew is left: it will be published anew.
+_MARK = """
+WITH free AS (
+    SELECT signals.subject, told.version
+    FROM signals JOIN unnest($1::text[], $2::bigint[]) AS told (subject, version) USING (subject)
+    WHERE signals.published < told.version ORDER BY signals.subject FOR UPDATE OF signals SKIP LOCKED
+)
+UPDATE signals SET published = free.version FROM free WHERE signals.subject = free.subject
+"""
+
+
+async def mark(connection: Connection, acknowledged: Mapping[str, int]) -> None:
+    """Notes by subject the version that Kafka has; waits for nobody."""
+    await connection.execute(_MARK, list(acknowledged), list(acknowledged.values()))
 
 
 class Relay:
@@ -40,16 +53,22 @@ class Relay:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._heartbeat_at = time.monotonic()
+        self._told_again: str | None = None  # the last subject of the heartbeat that is under way
 
     async def run(self, connection: Connection) -> None:
-        """Publishes what is unpublished, and at its interval everything once more. Raises KafkaError, TimeoutError."""
+        """Publishes what is unpublished, and at its interval everything once more, both in parts of a bounded size: the
+        next call goes on. Raises KafkaError, TimeoutError."""
         rows = await connection.fetch(_UNPUBLISHED)
         if rows:
             await self._publish(rows, heartbeat=False)
-            await connection.execute(_MARK, [row[0] for row in rows], [row[1] for row in rows])
+            await mark(connection, {row[0]: row[1] for row in rows})
         if time.monotonic() - self._heartbeat_at >= self._settings.heartbeat_every_seconds:
             self._heartbeat_at = time.monotonic()
-            await self._publish(await connection.fetch(_ALL), heartbeat=True)
+            self._told_again = self._told_again or ""
+        if self._told_again is not None:
+            again = await connection.fetch(_TOLD, self._told_again)
+            await self._publish(again, heartbeat=True)
+            self._told_again = again[-1][0] if len(again) == BATCH else None
 
     async def stop(self) -> None:
         if self._producer is not None:

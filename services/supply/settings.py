@@ -28,6 +28,8 @@ class SupplySettings(ServiceSettings):
     catching_up_lag_records: int = Field(gt=0)
     history_age_days: int = Field(gt=0)
     history_quiet_seconds: float = Field(gt=0)
+    answer_timeout_seconds: float = Field(gt=0)
+    max_series: int = Field(gt=0)
     stall_after_seconds: float = Field(gt=0)
     max_exports: int = Field(gt=0)
     export_timeout_seconds: float = Field(gt=0)

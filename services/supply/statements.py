@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from services.supply.anomalies import OddRecord, of_records
+from services.supply.anomalies import Anomaly
 from services.supply.asof import BEFORE, CUT, Cut
 from services.supply.balances import Balance, balance_item
 from services.supply.claims import TOPIC_OF
@@ -17,13 +17,14 @@ from services.supply.correction import Effective, Original
 from services.supply.fold import Known, Verdict
 from services.supply.known_events import family, originals
 from services.supply.lot import gtin_text
+from services.supply.odd import ODD_COLUMNS, earliest, odd_correction, odd_record
 from services.supply.places import NAME_OF
-from services.supply.reads import MAX_ODD_RECORDS, ODD, odd_correction, odd_record
 from services.supply.record import unpack_headers
 from services.supply.registry import Registry
 from shared.events.reader import event_key
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+MAX_ODD_RECORDS: Final = 1_000  # of one event
 
 _ENTRY = (
     "j.debit, j.credit, j.packs, j.effective_on, j.reversal, j.topic_id, j.partition, j.kafka_offset, j.seq,"
@@ -57,7 +58,7 @@ WHERE e.event_key = $4 AND {BEFORE} AND j.seq = 0
 """
 # Conflicting and unreadable records that claim to be the event.
 _ODD = f"""
-SELECT {ODD} FROM journal j {CUT}
+SELECT {ODD_COLUMNS} FROM journal {CUT}
 WHERE {BEFORE} AND verdict >= {int(Verdict.CONFLICT)} AND event_key = $4
 ORDER BY recorded_at, topic_id, partition, kafka_offset LIMIT {MAX_ODD_RECORDS}
 """
@@ -155,7 +156,7 @@ async def event_answer(
     state, corrected_by, doubt = await _standing(connection, cut, key, registry)
     rows_of_odd = await connection.fetch(_ODD, *cut.columns, key)
     odd = [odd_record(row) for row in rows_of_odd]
-    anomalies = of_records(odd if doubt is None else [*odd, doubt])
+    anomalies = earliest(odd if doubt is None else [*odd, doubt])
     refused = [row for row in rows_of_odd if row[0] == Verdict.CONFLICT]
     return {
         "source": event.source,
@@ -167,7 +168,7 @@ async def event_answer(
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
         "refused": [_place(*row[1:5]) for row in refused],
-        "anomalies": [anomaly.as_json() for anomaly in anomalies],
+        "anomalies": [anomaly.as_json() for anomaly in anomalies.values()],
     }
 
 
@@ -176,7 +177,7 @@ _BEFORE = f"SELECT event_key FROM event_ids {CUT} WHERE {BEFORE} AND event_key =
 
 async def _standing(
     connection: Connection, cut: Cut, key: bytes, registry: Registry
-) -> tuple[str, list[dict[str, str]], OddRecord | None]:
+) -> tuple[str, list[dict[str, str]], Anomaly | None]:
     """What the event counts as, the corrections of it, and what is odd about it where it is itself a correction."""
     around = await family(connection, climb_from={key}, keys={key})
     wanted = around.keys() | {correction.target for correction in around.values()} | {key}

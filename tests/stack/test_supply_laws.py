@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from deploy.local.stack import Stack
+from services.supply.anomalies import Anomaly, event_subject
 from services.supply.asof import Cut, lots_at, lots_now, market_lots_at, reached_now
+from services.supply.by_day import lot_days_at, lot_days_now, market_days_at
+from services.supply.checkpoints import EMPTY
 from services.supply.claims import TOPIC_IDS, TOPIC_OF, Claim, Place, claim
 from services.supply.decode import Batch
 from services.supply.facts import fact_of
@@ -22,16 +25,16 @@ from services.supply.fold import Verdict
 from services.supply.journal import Journal, NotOwner
 from services.supply.known_facts import KnownFacts
 from services.supply.lot import LotState, MarketLot, market_lot
+from services.supply.odd import CORRECTION_KINDS, RECORD_KINDS, earliest, odd_at, odd_since
 from services.supply.origin import Origins
 from services.supply.places import NAMES
-from services.supply.reads import odd_records
 from services.supply.registry import Registry
 from services.supply.statements import event_answer
 from shared.database import AWAY
 from shared.events.reader import event_key
 from tests.laws import DAYS, INDEX, PLACES, Telling, cut
 from tests.long_run import Say, run, steps_wanted
-from tests.reference import CORRECTED, JSON, Book, Key, corrected
+from tests.reference import CORRECTED, JSON, Book, Key
 from tests.stack.supply_mortal import Death, Ground, Mortal, ground
 from tests.stack.supply_world import PATIENCE_MS
 from tests.supply_given import Message, gtin
@@ -60,6 +63,8 @@ class OnPostgres(Telling):
         self.facts = KnownFacts()
         self.answers: list[tuple[Cut, date, Any]] = []
         self.written = dict.fromkeys(PLACES, 0)
+        self.odd: dict[str, Anomaly] = {}
+        self.odd_until = EMPTY
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -135,6 +140,7 @@ class OnPostgres(Telling):
         answer = self.wait(self.known(taken, on))
         self.assert_answer(answer[0], answer[1], day)
         self.answers.append((taken, on, answer))
+        self.wait(self.assert_series(taken))
         for before, effective, known in self.answers:
             assert self.wait(self.known(before, effective)) == known
 
@@ -162,6 +168,17 @@ class OnPostgres(Telling):
         async with eye.transaction(isolation="repeatable_read", readonly=True):
             market = in_order(await market_lots_at(eye, at, on))
             return await lots_at(eye, at, on), market, shown(await self.facts.registry(eye, at))
+
+    async def assert_series(self, at: Cut) -> None:
+        """The market day after day is what it is on each day alone."""
+        days = sorted({date.fromisoformat(day) for day in DAYS} | {LAST})
+        async with self.ground.eye.transaction(isolation="repeatable_read", readonly=True):
+            registry = await self.facts.registry(self.ground.eye, at)
+            async for day, lots in market_days_at(self.ground.eye, at, days, "ever", registry, 10):
+                alone = await market_lots_at(self.ground.eye, at, day)
+                assert in_order(lots) == in_order(
+                    lot for lot in alone if lot.supplied_on is not None and lot.supplied_on <= day
+                )
 
     def assert_answer(self, lots: list[LotState], market: list[MarketLot], day: str) -> None:
         """The balances up to a day are the sums of the flows up to it; the derived tables say the same."""
@@ -244,9 +261,16 @@ class OnPostgres(Telling):
             assert facts_of(state) == facts, lot
             assert origins.of(state) == book.origin(lot)
         assert book.facts.keys() <= lots.keys()
+        keys = [(state.gtin, state.lot) for state in lots.values()]
         async with eye.transaction():
             folded = await lots_at(eye, self.newest(), LAST)
+            days = await lot_days_at(eye, self.newest(), keys)
         assert folded == sorted(lots.values(), key=lambda item: (item.gtin, item.lot))
+        assert days == await lot_days_now(eye, keys)
+        for state in lots.values():
+            took_effect = days[state.gtin, state.lot]
+            sums = [sum(day.available for day in took_effect), sum(day.quarantine for day in took_effect)]
+            assert sums == [state.available, state.places()["quarantine"]]
 
     async def assert_marks(self, book: Book) -> None:
         """Registry facts and marks of lots, as corrections leave them; and what is odd in the records."""
@@ -255,16 +279,26 @@ class OnPostgres(Telling):
         facts = [fact_of(type_, data, moments[key], *key) for type_, data, key in marks]
         async with self.ground.eye.transaction():
             assert shown(await self.facts.registry(self.ground.eye, self.newest())) == shown(Registry(facts))
-        odd: dict[str, set[Key]] = {}
-        for item in await odd_records(self.ground.eye, self.newest()):
-            odd.setdefault(item.kind, set()).add((item.source or "", item.id or ""))
+        await self.assert_odd(book)
+
+    async def assert_odd(self, book: Book) -> None:
+        """What is odd about records: all of it, and the same by what changed from checkpoint to checkpoint."""
         states = {key: book.state(key) for key, event in book.first.items() if event["type"] == CORRECTED}
-        assert odd.get("id_conflict", set()) == book.conflicts
-        lost = {key for key, state in states.items() if state == "conflict"}
-        assert odd.get("correction_conflict", set()) == lost
-        waiting = {key for key, state in states.items() if state == "waiting"}
-        without_target = {key for key in waiting if corrected(book.first[key]) not in book.first}
-        assert without_target <= odd.get("correction_without_original", set()) <= waiting
+        expected = {
+            "id_conflict": book.conflicts,
+            "correction_conflict": {key for key, state in states.items() if state == "conflict"},
+            "correction_without_original": {key for key, state in states.items() if state == "waiting"},
+        }
+        eye, cut = self.ground.eye, self.newest()
+        async with eye.transaction():
+            parts = [part async for part in odd_at(eye, cut, (*RECORD_KINDS, *CORRECTION_KINDS))]
+            async for odd in odd_since(eye, self.odd_until, cut):
+                self.odd = earliest([*self.odd.values(), *odd.open.values()])
+                self.odd = {key: anomaly for key, anomaly in self.odd.items() if key not in odd.over}
+        self.odd_until = cut
+        found = earliest(anomaly for part in parts for anomaly in part)
+        assert found.keys() == {f"{kind}/{event_subject(*key)}" for kind, keys in expected.items() for key in keys}
+        assert self.odd == found
 
 
 _POSITIONS = "SELECT topic_id, partition, next_offset, chain FROM positions"

@@ -16,7 +16,7 @@ from services.alerts.facts import Facts, Signal, number
 from services.alerts.lifecycle import Verdict
 from services.alerts.links import links
 from services.alerts.rule_files import duration, load_rules, read_rules, samples
-from services.supply import figures_api, ledger_api
+from services.supply import figures_api, ledger_api, told_api
 from shared.clock import start_of
 from shared.errors import Invalid
 from tests.unit.alerts_given import NOW, SUPPLY_URL, anomaly, built_in, goal, obligation, rule_set, rules
@@ -114,7 +114,7 @@ def test_an_anomaly_is_open_from_its_start_to_its_end_and_leads_to_its_events() 
 
 @pytest.mark.parametrize("kind", ["indicator", "goal", "obligation", "anomaly"])
 def test_an_alert_leads_to_addresses_that_supply_answers(kind: str) -> None:
-    routes = [*figures_api.router.routes, *ledger_api.router.routes]
+    routes = [*figures_api.router.routes, *told_api.router.routes, *ledger_api.router.routes]
     for signal in samples(kind):
         found = links(signal, SUPPLY_URL)
         assert found

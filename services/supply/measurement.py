@@ -1,0 +1,131 @@
+"""Measures a checkpoint: reads exactly what it holds, works out the figures off the event loop, tells what is new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+
+from services.supply import metrics, told
+from services.supply.anomalies import comes_before
+from services.supply.asof import Cut
+from services.supply.goals import Goal, goals_hash
+from services.supply.indicators import Measured
+from services.supply.known_facts import KnownFacts
+from services.supply.measure import Ledger, Picture, deadlines_before, measured, picture
+from services.supply.odd import RECORD_KINDS, odd_since
+from services.supply.reads import ledger_now, sales_now
+from services.supply.registry import Registry
+from services.supply.settings import SupplySettings
+from services.supply.view import View
+from shared.clock import Clock, day_of
+from shared.telemetry import logger
+
+log = logger(__name__)
+
+
+class Measurement:
+    """One instance's measuring, of one checkpoint at a time."""
+
+    def __init__(
+        self, settings: SupplySettings, pool: asyncpg.Pool, clock: Clock, goals: list[Goal], facts: KnownFacts
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._goals = goals
+        self._hash = goals_hash(goals)
+        self._facts = facts
+        self._steps = frozenset(settings.domestic_local_steps)
+        self._seen: tuple[tuple[int, ...], date] | None = None
+        self._at_deadline: dict[str, tuple[tuple[int, ...], Measured]] = {}
+
+    def is_news(self, cut: Cut, now: datetime) -> bool:
+        """Whether anything was recorded, or a day has begun, since what was told last."""
+        return self._seen != (cut.next_offsets, day_of(now))
+
+    async def run(self, view: View) -> None:
+        """Measures what `view` shows and writes it in one transaction; closes the view.
+
+        Raises LeaseLost and Outdated where another instance has gone on, and asyncpg's errors: nothing is written then.
+        """
+        async with view.held, self._pool.acquire() as writer:
+            with metrics.EVALUATION_SECONDS.time():
+                drawn, subjects = await self._draw(view)
+                async with writer.transaction():
+                    changed, still_open = await self._write(writer, view, drawn, subjects)
+        self._seen = (view.cut.next_offsets, view.on)
+        metrics.EVALUATED.set(view.cut.n)
+        _show(drawn, still_open)
+        log.debug("evaluated", checkpoint=view.cut.n, on=view.on.isoformat(), changed=changed)
+
+    async def _draw(self, view: View) -> tuple[Picture, dict[str, dict[str, Any]]]:
+        registry = await self._facts.registry(view.connection, view.cut)
+        ledger = await ledger_now(view.connection, view.on, registry)
+        deadlines = await self._deadlines(view, registry)
+        return await asyncio.to_thread(self._drawn, ledger, deadlines)
+
+    def _drawn(self, ledger: Ledger, deadlines: Mapping[str, Measured]) -> tuple[Picture, dict[str, dict[str, Any]]]:
+        drawn = picture(ledger, self._goals, deadlines, self._steps)
+        return drawn, drawn.subjects()
+
+    async def _deadlines(self, view: View, registry: Registry) -> dict[str, Measured]:
+        """By goal whose date has passed, what was measured on its last day, as known now."""
+        found = {}
+        passed = deadlines_before(self._goals, view.on)
+        for goal in (goal for goal in self._goals if goal.goal in passed):
+            held = self._at_deadline.get(goal.goal)
+            if held is None or held[0] != view.cut.next_offsets:
+                sold = await sales_now(view.connection, passed[goal.goal], registry)
+                then = await asyncio.to_thread(measured, goal, sold, self._steps)
+                held = self._at_deadline[goal.goal] = (view.cut.next_offsets, then)
+            found[goal.goal] = held[1]
+        return found
+
+    async def _write(
+        self, writer: told.Connection, view: View, drawn: Picture, subjects: dict[str, dict[str, Any]]
+    ) -> tuple[int, dict[str, int]]:
+        """How many signals are new, and how many anomalies are open. The lease is compared last: a long write must not
+        keep the next checkpoint from renewing it."""
+        told_at = (view.now, int(self._clock.real_now().timestamp() * 1_000_000))
+        subjects |= await told.cancelled(writer, subjects)
+        changed = await told.put(writer, subjects, *told_at)
+        async for odd in odd_since(view.connection, await told.odd_until(view.connection), view.cut):
+            shown = {f"anomaly/{key}": item.as_json() for key, item in odd.open.items()}
+            over = {f"anomaly/{key}": day for key, day in odd.over.items()}
+            changed += await told.put(writer, shown, *told_at, news=_odd_news)
+            changed += await told.end(writer, over, *told_at)
+        still_open = await told.count_open(writer)
+        await told.put_evaluation(writer, view.cut, view.on, self._body(view.cut, drawn))
+        await view.lease.guard(writer)
+        return changed, still_open
+
+    def _body(self, cut: Cut, drawn: Picture) -> dict[str, Any]:
+        return {
+            "known": cut.at.isoformat(),
+            "goals_hash": self._hash,
+            "goals": [item.as_json() for item in drawn.goals],
+            "indicators": [item.as_json() for item in drawn.indicators],
+        }
+
+
+def _odd_news(new: dict[str, Any], old: dict[str, Any]) -> bool:
+    """Whether to tell what is odd about an event: of several records that contradict it the earliest is told."""
+    return comes_before(new, old) if new["kind"] in RECORD_KINDS else told.is_news(new, old)
+
+
+def _show(drawn: Picture, open_anomalies: Mapping[str, int]) -> None:
+    """The business gauges; a value that is not known shows as no number."""
+    for item in drawn.indicators:
+        if item.scope == "all":
+            measure = item.name.removeprefix("domestic_share_")
+            metrics.SHARE.labels(measure).set(float("nan") if item.value is None else float(item.value))
+    statuses = Counter(item.status for item in drawn.goals)
+    for status in ("on_track", "at_risk", "off_track", "met", "missed", "no_data"):
+        metrics.GOALS.labels(status).set(statuses[status])
+    metrics.ANOMALIES.clear()
+    for kind, count in open_anomalies.items():
+        metrics.ANOMALIES.labels(kind).set(count)
