@@ -73,7 +73,7 @@ async def test_anomalies_are_answered_as_known_then_and_in_effect_on_the_day(mak
         over = {item["subject"]: item["until"] for item in items if item["kind"] == "overdrawn_lot"}
         return still == second and over == {lot: "2026-03-03"}
 
-    await eventually(told)
+    await eventually(told, timeout_seconds=60)  # nothing is told for a while after history has come in
 
 
 async def test_what_was_told_last_names_the_checkpoint_that_it_rests_on(stack: Stack, ledger: Ledger) -> None:
