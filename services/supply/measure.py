@@ -93,12 +93,12 @@ def picture(
     domestic_local_steps: frozenset[str],
 ) -> Picture:
     """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
-    seen = sales(ledger)
+    over = markets(sales(ledger), definitions, domestic_local_steps)
     odd = _anomalies(ledger)
     return Picture(
         on=ledger.on,
-        indicators=_indicators(market(seen, "days_365", domestic_local_steps), definitions),
-        goals=assessments(seen, definitions, at_deadline, domestic_local_steps),
+        indicators=_indicators(over["days_365"], definitions),
+        goals=assessments(over, definitions, at_deadline),
         obligations=duties(Origins(ledger.registry, domestic_local_steps), ledger.on, ledger.lots, ledger.exported_on),
         anomalies=odd,
         ended=_ended(ledger, odd),
@@ -110,23 +110,22 @@ def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> M
     return INDICATORS[goal.indicator](goal.scope, market(seen, goal.window, domestic_local_steps))
 
 
+def markets(seen: Sales, definitions: Iterable[Goal], domestic_local_steps: frozenset[str]) -> dict[Window, Market]:
+    """The market over the last 365 days, and over every other window of a goal."""
+    windows: set[Window] = {"days_365", *(goal.window for goal in definitions)}
+    return {window: market(seen, window, domestic_local_steps) for window in windows}
+
+
 def assessments(
-    seen: Sales,
-    definitions: Sequence[Goal],
-    at_deadline: Mapping[str, Measured],
-    domestic_local_steps: frozenset[str],
+    over: Mapping[Window, Market], definitions: Iterable[Goal], at_deadline: Mapping[str, Measured]
 ) -> list[Assessment]:
-    """Every goal on a day. `at_deadline`: by goal, what was measured on its last day."""
-    markets = {window: market(seen, window, domestic_local_steps) for window in {goal.window for goal in definitions}}
-    return [
-        goals.assess(
-            goal,
-            INDICATORS[goal.indicator](goal.scope, markets[goal.window]),
-            seen.on,
-            at_deadline.get(goal.goal),
-        )
-        for goal in definitions
-    ]
+    """Every goal, on the day of the markets. `at_deadline`: by goal, what was measured on its last day."""
+    found = []
+    for goal in definitions:
+        seen = over[goal.window]
+        now = INDICATORS[goal.indicator](goal.scope, seen)
+        found.append(goals.assess(goal, now, seen.on, at_deadline.get(goal.goal)))
+    return found
 
 
 def deadlines_before(definitions: Iterable[Goal], on: date) -> dict[str, date]:

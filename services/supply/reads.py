@@ -29,6 +29,7 @@ from services.supply.measure import (
     assessments,
     deadlines_before,
     duties,
+    markets,
     measured,
     products_under_agreements,
 )
@@ -101,7 +102,8 @@ async def goals_at(
         for goal in (goal for goal in goals if passed.get(goal.goal) == day):
             at_deadline[goal.goal] = await asyncio.to_thread(measured, goal, sold, steps)
     sold = await sales_at(connection, cut, on, registry)
-    return await asyncio.to_thread(assessments, sold, goals, at_deadline, steps)
+    over = await asyncio.to_thread(markets, sold, goals, steps)
+    return assessments(over, goals, at_deadline)
 
 
 async def sales_now(connection: Connection, on: date, registry: Registry) -> Sales:
