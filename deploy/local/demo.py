@@ -34,6 +34,7 @@ SECONDS_A_DAY: Final = 86_400.0
 POLL_SECONDS: Final = 0.4
 HISTORY_TIMEOUT_SECONDS: Final = 150.0
 GRACE_SECONDS: Final = 15.0
+SETTLE_SECONDS: Final = 15.0
 SAY_EVERY_SECONDS: Final = 3.0
 PORT_BASE_STEP: Final = 200
 PORT_BASES_TRIED: Final = 40
@@ -108,6 +109,7 @@ class Demo:
         self._statuses: dict[str, list[str]] = {}
         self._recorded_at_checkpoint: int | None = None
         self._said_at = 0.0
+        self._last_counts = report.Counts(sent=0, recorded=0, again=0)
 
     def run(self) -> int:
         """The exit code."""
@@ -120,8 +122,10 @@ class Demo:
         live_seconds = self._clock.real_seconds_until(self._clock.start + days) + GRACE_SECONDS
         complete = self._wait(self._everything_came, live_seconds)
         lacking = [] if complete else self._lacking()
+        if not self._wait(self._all_is_recorded, SETTLE_SECONDS):
+            lacking.append("events of the live days in the ledger")
         self._tell_end(self._changes(), lacking)
-        return COMPLETE if complete else INCOMPLETE
+        return INCOMPLETE if lacking else COMPLETE
 
     # What it waits for.
 
@@ -147,6 +151,11 @@ class Demo:
             return False
         return self._checkpoint() > self._recorded_at_checkpoint + 1
 
+    def _all_is_recorded(self) -> bool:
+        """A moment between two events, which the producers go on sending: each that was sent is in the ledger."""
+        before, after = self._counts(), self._counts()
+        return before.sent == after.sent == before.recorded == after.recorded
+
     def _everything_came(self) -> bool:
         self._read_log()
         self._read_goals()
@@ -169,7 +178,8 @@ class Demo:
         told = told_so_far(self._stack.run_dir / STATE_FILE)
         metrics = http.text(f"{self._stack.credentials['supply']}/metrics")
         recorded = sum(float(line.rpartition(" ")[2]) for line in metrics.splitlines() if line.startswith(RECORDED))
-        return report.Counts(sent=told.events, recorded=int(recorded), again=told.again)
+        self._last_counts = report.Counts(sent=told.events, recorded=int(recorded), again=told.again)
+        return self._last_counts
 
     def _checkpoint(self) -> int:
         return int(self._supply(f"/indicators?{urlencode({'name': NATIONAL['volume'], 'scope': 'all'})}")["checkpoint"])
@@ -229,7 +239,7 @@ class Demo:
 
     def _tell_end(self, changes: list[Awaited], lacking: list[str]) -> None:
         self._console.print()
-        report.show_events(self._console, self._counts(), time.monotonic() - self._began)
+        report.show_events(self._console, self._last_counts, time.monotonic() - self._began)
         report.show_shares(self._console, f"on {self._clock.today()}", self._shares())
         self._console.print()
         report.show_goals(self._console, self._statuses)
