@@ -15,7 +15,8 @@ from services.supply.record import Consumed, link, named_in, pack_headers, read
 from services.supply.rows import identity_row, journal_rows
 from shared.events import reader
 
-YIELD_EVERY_RECORDS: Final = 200
+# Each answer of PostgreSQL waits for the next of these pauses, and a batch has a dozen answers.
+YIELD_EVERY_RECORDS: Final = 20
 
 
 class Gap(Exception):

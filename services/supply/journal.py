@@ -31,9 +31,20 @@ _BY_INDEX = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
     " SET LOCAL plan_cache_mode = force_custom_plan"
 )
+# In partition order, so that two writers never wait for each other in a circle.
 _ADVANCE = """
-UPDATE positions SET next_offset = $5, chain = $6
-WHERE topic_id = $1 AND partition = $2 AND epoch = $3 AND next_offset = $4
+WITH step AS (
+    SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[])
+        AS step (topic_id, partition, epoch, old_offset, next_offset, chain)
+), held AS (
+    SELECT p.topic_id, p.partition FROM positions p JOIN step USING (topic_id, partition)
+    WHERE p.epoch = step.epoch AND p.next_offset = step.old_offset
+    ORDER BY p.topic_id, p.partition FOR UPDATE OF p
+)
+UPDATE positions p SET next_offset = step.next_offset, chain = step.chain
+FROM step JOIN held USING (topic_id, partition)
+WHERE p.topic_id = step.topic_id AND p.partition = step.partition
+RETURNING p.topic_id, p.partition
 """
 _CORRECTIONS = "event_key target source id time topic_id partition kafka_offset data".split()
 _FACTS = "event_key type key source id time topic_id partition kafka_offset data by_regulator".split()
@@ -171,12 +182,11 @@ def _month_part(day: datetime) -> str:
 
 
 async def _advance(connection: Connection, advances: Sequence[Advance]) -> None:
-    """In partition order, so that two writers never wait for each other in a circle."""
-    for step in sorted(advances, key=lambda step: (step.topic_id, step.partition)):
-        status = await connection.execute(
-            _ADVANCE, step.topic_id, step.partition, step.epoch, step.old_offset, step.next_offset, step.chain
-        )
-        if status != "UPDATE 1":
+    """Moves every position on; NotOwner if another has moved or claimed one of them."""
+    rows = await connection.fetch(_ADVANCE, *_columns(msgspec.structs.astuple(step) for step in advances))
+    moved = {(row[0], row[1]) for row in rows}
+    for step in advances:
+        if (step.topic_id, step.partition) not in moved:
             raise NotOwner(f"partition {step.partition} of topic {step.topic_id} at {step.old_offset}")
 
 
