@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from services.supply.claims import Claim, Place
-from services.supply.fold import presume
+from services.supply.fold import presumed
 from services.supply.journal import Advance
 from services.supply.record import Consumed, link, named_in, pack_headers, read
-from services.supply.rows import identity_row, journal_rows
+from services.supply.rows import identity_row, posted_rows
 from shared.events import reader
 
 # Each answer of PostgreSQL waits for the next of these pauses, and a batch has a dozen answers.
@@ -63,40 +63,21 @@ def _advance(held: Claim, old_offset: int) -> Advance:
 
 def _consumed(message: Any, held: Claim) -> Consumed:
     """The record as the journal keeps it; the claim's chain and offset move on past it."""
+    key, value, offset, timestamp_ms = message.key, message.value, message.offset, message.timestamp
     headers = pack_headers(message.headers)
-    held.chain = link(
-        held.chain,
-        held.topic.encode(),
-        held.partition,
-        message.offset,
-        message.timestamp,
-        message.key,
-        headers,
-        message.value,
+    held.chain = chain = link(
+        held.chain, held.topic.encode(), held.partition, offset, timestamp_ms, key, headers, value
     )
-    held.next_offset = message.offset + 1
-    event, why = None, None
+    held.next_offset = offset + 1
+    place = (held.topic_id, held.partition, offset, timestamp_ms)
     try:
-        event = read(message.key, message.headers, message.value)
+        event = read(key, message.headers, value)
     except reader.Unreadable as error:
-        why = error.reason
-    record = Consumed(
-        topic_id=held.topic_id,
-        partition=held.partition,
-        offset=message.offset,
-        timestamp_ms=message.timestamp,
-        key=message.key,
-        headers=headers,
-        value=message.value,
-        chain=held.chain,
-        event=event,
-        event_key=_key_of_unreadable(message) if event is None else reader.event_key(event.source, event.id),
-        content=None if event is None else reader.content_hash(event),
-        why=why,
-    )
-    presumed = presume(record)
-    if presumed is not None:
-        record.rows, record.identity = journal_rows(presumed), identity_row(record)
+        return Consumed(*place, key, headers, value, chain, None, _key_of_unreadable(message), None, error.reason)
+    identity = (reader.event_key(event.source, event.id), reader.content_hash(event))
+    record = Consumed(*place, key, headers, value, chain, event, *identity)
+    if (moved := presumed(event)) is not None:
+        record.rows, record.identity = posted_rows(record, moved), identity_row(record)
     return record
 
 

@@ -12,7 +12,7 @@ import msgspec
 from services.supply.correction import MAX_DEPTH, Correction, Effective, Family, Original, State
 from services.supply.posting import Transfer, transfers
 from services.supply.record import Consumed
-from shared.events.reader import EventCorrected, event_key
+from shared.events.reader import Event, EventCorrected, event_key
 
 REGISTRY_TOPIC_ID: Final = 2
 MOVEMENTS_TOPIC_ID: Final = 1
@@ -101,16 +101,14 @@ class Known:
         return path
 
 
-def presume(record: Consumed) -> Journalled | None:
-    """What a readable event that is no correction comes to if it is new and nothing corrects it; None for others."""
-    if record.event is None or type(record.event.data) is EventCorrected:
-        return None
-    return Journalled(record, Verdict.RECORDED, [Entry(moved) for moved in transfers(record.event.data)])
+def presumed(event: Event) -> Sequence[Transfer] | None:
+    """What an event comes to if it is new and nothing corrects it; None for a correction."""
+    return None if type(event.data) is EventCorrected else transfers(event.data)
 
 
 def settle(records: Sequence[Consumed], known: Known) -> dict[int, Journalled]:
-    """Those of the batch, by their number in it, that may not come to what `presume` says: decided in their order."""
-    targets = {found.target for found in map(correction_in, records) if found is not None} | set(known.by_target)
+    """Those of the batch, by their number in it, that may not come to what is `presumed`: decided in their order."""
+    targets = {found.target for found in corrections_in(records)} | set(known.by_target)
     seen = known.seen
     first: dict[bytes, bytes] = {}
     settled = {}
@@ -131,8 +129,12 @@ def settle(records: Sequence[Consumed], known: Known) -> dict[int, Journalled]:
 def fold(records: Sequence[Consumed], known: Known) -> list[Journalled]:
     """Every record of the batch with its verdict and entries, in the order of the batch."""
     settled = settle(records, known)
-    presumed = (settled.get(number) or presume(record) for number, record in enumerate(records))
-    return [row for row in presumed if row is not None]
+    return [settled.get(number) or _plain(record) for number, record in enumerate(records)]
+
+
+def _plain(record: Consumed) -> Journalled:
+    assert record.event is not None
+    return Journalled(record, Verdict.RECORDED, [Entry(moved) for moved in transfers(record.event.data)])
 
 
 def _record(record: Consumed, known: Known) -> Journalled:
@@ -182,6 +184,11 @@ def original_in(record: Consumed) -> Original:
     assert event is not None and record.event_key is not None
     said = (event.data, event.time, event.source, event.id, event.by_regulator)
     return Original(record.event_key, event.type, topic_key(record), *said)
+
+
+def corrections_in(records: Iterable[Consumed]) -> list[Correction]:
+    """The corrections among `records`; those of which rows were made ahead are none."""
+    return [found for record in records if not record.rows and (found := correction_in(record)) is not None]
 
 
 def correction_in(record: Consumed) -> Correction | None:

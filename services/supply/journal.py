@@ -227,8 +227,7 @@ async def _copy(connection: Connection, table: str, columns: Sequence[str], rows
 
 def _correction_rows(fresh: Iterable[Consumed]) -> Iterable[tuple[Any, ...]]:
     for record in fresh:
-        found = correction_in(record)
-        if found is not None:
+        if not record.rows and (found := correction_in(record)) is not None:
             place = (record.topic_id, record.partition, record.offset, _json(record))
             yield (found.key, found.target, found.source, found.id, found.time, *place)
 

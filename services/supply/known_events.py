@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from services.supply.correction import MAX_DEPTH, Correction, Original
-from services.supply.fold import Known, correction_in, key_text
+from services.supply.fold import Known, corrections_in, key_text
 from services.supply.record import Consumed, unpack_headers
 from shared.events import reader
 from shared.events.reader import EventCorrected
@@ -17,8 +17,13 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # One step more than counts, so that what lies beyond is known to lie beyond.
 MAX_STEPS: Final = MAX_DEPTH + 1
 
-# By a join, so that each key is looked for in its own part of the table alone.
-_SEEN = "SELECT event_key, content FROM unnest($1::bytea[]) AS asked (event_key) JOIN event_ids USING (event_key)"
+# By a join, so that each key is looked for in its own part of the table alone. The keys come in one piece: a driver
+# takes longer to write an array of them than the database to cut it up.
+_SEEN = """
+SELECT event_key, content FROM (
+    SELECT substring($1::bytea FROM at FOR 16) AS event_key FROM generate_series(1, length($1::bytea), 16) AS at
+) asked JOIN event_ids USING (event_key)
+"""
 _CORRECTION = "SELECT event_key, target, source, id, time, data::text FROM corrections"
 _BY_KEY = f"{_CORRECTION} WHERE event_key = ANY($1::bytea[])"
 _BY_TARGET = f"{_CORRECTION} WHERE target = ANY($1::bytea[])"
@@ -32,8 +37,8 @@ WHERE e.event_key = ANY($1::bytea[]) AND j.seq = 0
 async def load(connection: Connection, records: Sequence[Consumed]) -> Known:
     """Everything that `fold` may ask about these records."""
     keys = [record.event_key for record in records if record.event_key is not None]
-    seen = {row[0]: row[1] for row in await connection.fetch(_SEEN, keys)}
-    here = [found for found in map(correction_in, records) if found is not None]
+    seen = {row[0]: row[1] for row in await connection.fetch(_SEEN, b"".join(keys))}
+    here = corrections_in(records)
     targets = {found.target for found in here}
     corrections = await family(connection, climb_from=targets, keys={*keys, *targets})
     roots = {found.target for found in (*corrections.values(), *here)} - corrections.keys()

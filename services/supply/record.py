@@ -151,8 +151,7 @@ def link(
 
     Every variable part carries its length; neither batches nor the time of recording enter.
     """
-    key_length = _NULL if key is None else _length(key)
-    value_length = _NULL if value is None else _length(value)
     place = _HEAD.pack(partition, offset, timestamp_ms)
-    parts = (before, _length(topic), topic, place, key_length, key or b"", _length(headers), headers)
-    return hashlib.sha256(b"".join((*parts, value_length, value or b""))).digest()
+    about = (before, _length(topic), topic, place, _NULL if key is None else _length(key), key or b"")
+    said = (_length(headers), headers, _NULL if value is None else _length(value), value or b"")
+    return hashlib.sha256(b"".join((*about, *said))).digest()

@@ -8,52 +8,63 @@ holds; `fold.settle` says which rows have to be packed anew.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from services.supply.fold import NO_PRODUCT, Entry, Journalled, Verdict
-from services.supply.posting import UNNAMED_LOT
+from services.supply.posting import UNNAMED_LOT, Transfer
 from services.supply.record import Consumed
 
 JOURNAL_COLUMNS: Final = (
-    "gtin topic_id partition kafka_offset seq lot recorded_at verdict debit credit packs effective_on reversal"
-    " expires_on period_start cause event_key said_at record_key headers value chain"
-).split()
+    "gtin topic_id partition kafka_offset seq recorded_at verdict debit credit packs effective_on reversal"
+    " event_key said_at chain expires_on period_start cause lot record_key headers value"
+).split()  # what is always as long comes first, to be packed in one call
 IDENTITY_COLUMNS: Final = "event_key content topic_id partition kafka_offset".split()
 COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END: Final = b"\xff\xff"
 
 # Every value is its length (32 bits) and its bytes; -1 is null. A row begins with the number of its values.
 _NULL: Final = b"\xff\xff\xff\xff"
-_LENGTH: Final = struct.Struct(">i")
-_PLACE: Final = struct.Struct(">h iq ih ih iq ih i")  # gtin, topic_id, partition, kafka_offset, seq, length of lot
-_MOVED: Final = struct.Struct(">iq ih ih ih iq ii ib")  # recorded_at, verdict, debit, credit, packs, effective_on, …
-_STILL: Final = struct.Struct(">iq ih")  # recorded_at, verdict
+_size: Final = struct.Struct(">i").pack
+_PLACE: Final = ">h iq ih ih iq ih iq"  # number of values, gtin, topic_id, partition, kafka_offset, seq, recorded_at
+_VERDICT: Final = " ih"
+_TRANSFER: Final = " ih ih iq ii ib"  # debit, credit, packs, effective_on, reversal
+_SAID: Final = " i16s iq i32s"  # event_key, said_at, chain
+_FIRST: Final = struct.Struct(_PLACE + _VERDICT + _TRANSFER + _SAID)
+_FURTHER: Final = struct.Struct(_PLACE + " i" + _TRANSFER)
+_STILL: Final = struct.Struct(_PLACE + _VERDICT)
 _DAY: Final = struct.Struct(">ii")
 _MOMENT: Final = struct.Struct(">iq")
 _IDENTITY: Final = struct.Struct(">h i16s i16s ih ih iq")
-_NOTHING_MOVED: Final = _NULL * 8
-_NOTHING_RAW: Final = _NULL * 6
+_COLUMNS: Final = len(JOURNAL_COLUMNS)
+_NULL_LENGTH: Final = -1
+_NO_TRANSFER: Final = _NULL * 5
+_NOTHING_SAID: Final = _NULL * 3
+_NO_DATES_NO_CAUSE: Final = _NULL * 3
+_NOTHING_RAW: Final = _NULL * 3
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(2000, 1, 1).toordinal()
 _EPOCH_MILLISECONDS: Final = 946_684_800_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+def posted_rows(record: Consumed, moved: Sequence[Transfer]) -> bytes:
+    """The rows of a new event that nothing corrects: what nearly every record comes to."""
+    if len(moved) == 1:
+        return _first(record, Verdict.RECORDED, moved[0])
+    return journal_rows(Journalled(record, Verdict.RECORDED, [Entry(transfer) for transfer in moved]))
+
+
 def journal_rows(row: Journalled) -> bytes:
     """The rows of one record: entry 0 with the raw bytes, further entries with the transfer alone."""
     record = row.record
     if not row.entries:
-        place = _place(_product(record), record, 0, _lot(record))
-        still = _STILL.pack(8, _recorded_at(record), 2, row.verdict)
-        return b"".join((place, still, _NOTHING_MOVED, _raw(record)))
-    parts = []
-    for seq, entry in enumerate(row.entries):
-        moved = entry.transfer
-        parts.append(_place(moved.gtin, record, seq, moved.lot))
-        parts.append(_moved(entry, record, row.verdict if seq == 0 else None))
-        parts.append(_raw(record) if seq == 0 else _NOTHING_RAW)
-    return b"".join(parts)
+        return _still(record, row.verdict)
+    first, *further = row.entries
+    rows = [_first(record, row.verdict, first.transfer, first.reversal, first.cause)]
+    rows += [_further(record, seq, entry) for seq, entry in enumerate(further, 1)]
+    return b"".join(rows)
 
 
 def identity_row(record: Consumed) -> bytes:
@@ -62,31 +73,56 @@ def identity_row(record: Consumed) -> bytes:
     return _IDENTITY.pack(len(IDENTITY_COLUMNS), 16, record.event_key, 16, record.content, *place)
 
 
-def _place(gtin: int, record: Consumed, seq: int, lot: str) -> bytes:
-    named = lot.encode()
-    at = (2, record.topic_id, 2, record.partition, 8, record.offset, 2, seq)
-    return _PLACE.pack(len(JOURNAL_COLUMNS), 8, gtin, *at, len(named)) + named
+def _first(
+    record: Consumed, verdict: Verdict, moved: Transfer, reversal: bool = False, cause: bytes | None = None
+) -> bytes:
+    """Entry 0 of an event that moves something."""
+    event, lot, raw_key, headers, value = record.event, moved.lot.encode(), record.key, record.headers, record.value
+    assert event is not None and value is not None
+    debit, credit = (moved.credit, moved.debit) if reversal else (moved.debit, moved.credit)
+    fixed = _FIRST.pack(
+        *(_COLUMNS, 8, moved.gtin, 2, record.topic_id, 2, record.partition, 8, record.offset, 2, 0),
+        *(8, (record.timestamp_ms - _EPOCH_MILLISECONDS) * 1000, 2, verdict),
+        *(2, debit, 2, credit, 8, moved.packs, 4, moved.on.toordinal() - _EPOCH_DAY, 1, reversal),
+        *(16, record.event_key, 8, (event.time - _EPOCH) // _MICROSECOND, 32, record.chain),
+    )
+    key = _bytes(raw_key)
+    texts = (_size(len(lot)), lot, key, _size(len(headers)), headers, _size(len(value)), value)
+    return b"".join((fixed, _dates_and_cause(moved, cause), *texts))
 
 
-def _moved(entry: Entry, record: Consumed, verdict: Verdict | None) -> bytes:
+def _further(record: Consumed, seq: int, entry: Entry) -> bytes:
+    """A further entry of an event: its transfer alone."""
     moved = entry.transfer
     debit, credit = (moved.credit, moved.debit) if entry.reversal else (moved.debit, moved.credit)
-    about = (2, debit, 2, credit, 8, moved.packs, 4, moved.on.toordinal() - _EPOCH_DAY, 1, entry.reversal)
-    head = _MOVED.pack(8, _recorded_at(record), 2, verdict or 0, *about)
-    if verdict is None:
-        head = head[: _MOMENT.size] + _NULL + head[_STILL.size :]
-    return b"".join((head, _day(moved.expires_on), _day(moved.period_start), _bytes(entry.cause)))
+    fixed = _FURTHER.pack(
+        *_place(moved.gtin, record, seq),
+        _NULL_LENGTH,
+        *(2, debit, 2, credit, 8, moved.packs, 4, moved.on.toordinal() - _EPOCH_DAY, 1, entry.reversal),
+    )
+    lot = _bytes(moved.lot.encode())
+    return b"".join((fixed, _NOTHING_SAID, _dates_and_cause(moved, entry.cause), lot, _NOTHING_RAW))
 
 
-def _raw(record: Consumed) -> bytes:
-    key, said = record.event_key, record.event
-    moment = _NULL if said is None else _MOMENT.pack(8, (said.time - _EPOCH) // _MICROSECOND)
-    parts = (_bytes(key), moment, _bytes(record.key), _bytes(record.headers), _bytes(record.value))
-    return b"".join((*parts, _bytes(record.chain)))
+def _still(record: Consumed, verdict: Verdict) -> bytes:
+    """Entry 0 of a record that moves nothing."""
+    event = record.event
+    said_at = _NULL if event is None else _MOMENT.pack(8, (event.time - _EPOCH) // _MICROSECOND)
+    said = (_bytes(record.event_key), said_at, _bytes(record.chain))
+    raw = (_bytes(record.key), _bytes(record.headers), _bytes(record.value))
+    fixed = _STILL.pack(*_place(_product(record), record, 0), 2, verdict)
+    return b"".join((fixed, _NO_TRANSFER, *said, _NO_DATES_NO_CAUSE, _bytes(_lot(record).encode()), *raw))
 
 
-def _recorded_at(record: Consumed) -> int:
-    return (record.timestamp_ms - _EPOCH_MILLISECONDS) * 1000
+def _place(gtin: int, record: Consumed, seq: int) -> tuple[int, ...]:
+    at = (2, record.topic_id, 2, record.partition, 8, record.offset, 2, seq)
+    return (_COLUMNS, 8, gtin, *at, 8, (record.timestamp_ms - _EPOCH_MILLISECONDS) * 1000)
+
+
+def _dates_and_cause(moved: Transfer, cause: bytes | None) -> bytes:
+    if moved.expires_on is None and moved.period_start is None and cause is None:
+        return _NO_DATES_NO_CAUSE
+    return b"".join((_day(moved.expires_on), _day(moved.period_start), _bytes(cause)))
 
 
 def _day(day: date | None) -> bytes:
@@ -94,7 +130,7 @@ def _day(day: date | None) -> bytes:
 
 
 def _bytes(value: bytes | None) -> bytes:
-    return _NULL if value is None else _LENGTH.pack(len(value)) + value
+    return _NULL if value is None else _size(len(value)) + value
 
 
 def _product(record: Consumed) -> int:
