@@ -52,6 +52,7 @@ _FACTS = "event_key type key source id time topic_id partition kafka_offset data
 # The derived tables follow from the journal's own new rows, so that nothing is summed twice in two languages.
 # A reversal swaps debit and credit: what it takes back is in `flows` and in the counts with the sign turned.
 _NEW = """
+SELECT gtin, lot, debit, credit, packs, effective_on, reversal, expires_on
 FROM journal JOIN unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[])
     AS step (topic_id, partition, first, next) USING (topic_id, partition)
 WHERE kafka_offset >= step.first AND kafka_offset < step.next AND recorded_at BETWEEN $5 AND $6 AND debit IS NOT NULL
@@ -73,7 +74,7 @@ _SUMMED = [*NAMES, "produced_count", "imported_count"]
 _LOTS = f"""
 MERGE INTO lots AS held USING (
     SELECT gtin, lot, {_PACKS}, {_COUNT.format(1)}, {_COUNT.format(2)}, {_EARLIEST}
-    {_NEW} GROUP BY gtin, lot ORDER BY gtin, lot
+    FROM new GROUP BY gtin, lot ORDER BY gtin, lot
 ) AS added ({", ".join(_LOT_COLUMNS)}) ON held.gtin = added.gtin AND held.lot = added.lot
 WHEN MATCHED THEN UPDATE SET
     {", ".join(f"{name} = held.{name} + added.{name}" for name in _SUMMED)},
@@ -84,13 +85,14 @@ WHEN NOT MATCHED THEN INSERT ({", ".join(_LOT_COLUMNS)})
 _FLOWS = f"""
 MERGE INTO flows AS held USING (
     SELECT gtin, lot, effective_on, {FORWARD}, sum(packs * {SIGN}) AS packs
-    {_NEW} GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
+    FROM new GROUP BY gtin, lot, effective_on, leaves, reaches ORDER BY gtin, lot, effective_on, leaves, reaches
 ) AS added ON held.gtin = added.gtin AND held.lot = added.lot AND held.effective_on = added.effective_on
     AND held.debit = added.leaves AND held.credit = added.reaches
 WHEN MATCHED THEN UPDATE SET packs = held.packs + added.packs
 WHEN NOT MATCHED THEN INSERT (gtin, lot, effective_on, debit, credit, packs)
     VALUES (added.gtin, added.lot, added.effective_on, added.leaves, added.reaches, added.packs)
 """
+_DERIVE = f"WITH new AS MATERIALIZED ({_NEW}), counted AS ({_LOTS}) {_FLOWS}"
 # A reversed introduction or supply leaves the earliest dates to be found again among the entries that stand.
 _REFRESH = """
 UPDATE lots SET introduced_on = facts.introduced_on, expires_on = facts.expires_on, supplied_on = facts.supplied_on
@@ -258,8 +260,7 @@ async def _derive(
     steps = _columns((step.topic_id, step.partition, step.old_offset, step.next_offset) for step in advances)
     moments = [record.timestamp_ms for record in records]
     window = [EPOCH + timedelta(milliseconds=moment) for moment in (min(moments), max(moments))]
-    await connection.execute(_LOTS, *steps, *window)
-    await connection.execute(_FLOWS, *steps, *window)
+    await connection.execute(_DERIVE, *steps, *window)
     refresh = sorted(_taken_back(settled.values()))
     if refresh:
         for statement in (_CLEAR, _REFRESH):
