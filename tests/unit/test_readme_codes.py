@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import authority, intake
+from services.ingest import authority, intake, judgement
 from services.ingest.epcis import checks, goods, rows
 from shared import errors, faults
 from shared.events import cloudevent
@@ -32,7 +32,7 @@ OF_MODELS = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS}
 OF_EVENTS = {
     *faults.OWN_CODES,
     *authority.CODES,
-    intake.FUTURE_TIME,
+    judgement.FUTURE_TIME,
     intake.TOO_MANY,
     intake.MEDIA_TYPE,
     intake.CONTENT_ENCODING,
