@@ -64,11 +64,11 @@ class CloudEvent:
 
 
 class Record(NamedTuple):
-    """What Kafka holds of an event: binary mode."""
+    """What Kafka holds of an event: binary mode. Of an event the value is never null."""
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from services.ingest import authority, intake, judgement
+from services.ingest import authority, inbound, intake, judgement
 from shared.events import cloudevent, fields
 from shared.settings import ROOT
 
@@ -22,7 +22,14 @@ SOURCES = (
 def test_every_code_is_explained() -> None:
     told = {code for row in README.read_text("utf-8").splitlines() for code in _codes_of(row)}
     used = {code for source in SOURCES for code in IN_PLACE.findall(source.read_text("utf-8"))}
-    named = {judgement.FUTURE_TIME, intake.TOO_MANY, intake.MEDIA_TYPE, intake.CONTENT_ENCODING, cloudevent.NO_CLOUDEVENT}
+    named = {
+        judgement.FUTURE_TIME,
+        intake.TOO_MANY,
+        intake.MEDIA_TYPE,
+        intake.CONTENT_ENCODING,
+        cloudevent.NO_CLOUDEVENT,
+    }
+    named |= {inbound.NO_VALUE, inbound.UNKNOWN_PRODUCER, inbound.DUPLICATE_HEADER, inbound.SIZE}
     assert {"json", "base64", "order", "name_taken"} <= used
     assert (used | named | authority.CODES | fields.OWN_CODES | set(fields._CODES.values())) - told == set()
 
