@@ -15,7 +15,7 @@ from fastapi import Request
 from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
-from shared.keys import AccessRecord, Principal, key_hash, key_id_of
+from shared.keys import PRODUCER, AccessRecord, Principal, key_hash, key_id_of
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
 
@@ -30,6 +30,7 @@ class AccessCache:
 
     def __init__(self) -> None:
         self._records: dict[str, AccessRecord] = {}
+        self._of_producers: dict[str, set[str]] = {}
         self.ready = asyncio.Event()
 
     def apply(self, key_id: str, value: bytes | None) -> None:
@@ -47,6 +48,8 @@ class AccessCache:
         known = self._records.get(record.key_id)
         if known is None or known.revoked_at is None:
             self._records[record.key_id] = record
+            if record.role == PRODUCER:
+                self._of_producers.setdefault(record.name, set()).add(record.key_id)
 
     def glns_of(self, role: str) -> frozenset[str]:
         """The GLNs of every producer with `role` (manufacturer, importer, distributor, regulator)."""
@@ -59,7 +62,15 @@ class AccessCache:
             return None
         if not hmac.compare_digest(record.sha256, key_hash(key)):
             return None
-        return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
+        return _principal(record)
+
+    def producer(self, name: str) -> Principal | None:
+        """The producer of this name, by one of its keys; None while none of them is valid."""
+        for key_id in self._of_producers.get(name, ()):
+            record = self._records.get(key_id)
+            if record is not None and record.revoked_at is None:
+                return _principal(record)
+        return None
 
     async def follow(self, settings: ServiceSettings) -> None:
         """Reads the topic from its beginning for ever; starts again when Kafka has been away."""
@@ -92,6 +103,10 @@ class AccessCache:
                     self.ready.set()
         finally:
             await consumer.stop()
+
+
+def _principal(record: AccessRecord) -> Principal:
+    return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
 
 
 def require(*roles: str) -> Callable[[Request], Awaitable[Principal]]:

@@ -11,11 +11,16 @@ from typing import Any
 import uvloop
 from fastapi import FastAPI
 
-from services.ingest import access, catalogue_pages, events
+from services.ingest import access, catalogue_pages, events, rejections_api
 from services.ingest.access import Access
 from services.ingest.announcement import Announcer
+from services.ingest.documents import NoDocuments
+from services.ingest.edge import Edge
 from services.ingest.kafka_admin import KafkaAdmin
+from services.ingest.producers import Producers
 from services.ingest.publisher import Publisher
+from services.ingest.rejections import Rejections
+from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
 from shared.access import AccessCache
@@ -45,12 +50,20 @@ def build(settings: IngestSettings) -> FastAPI:
     store, cache, publisher, admin = Store(database), AccessCache(), Publisher(settings), KafkaAdmin(settings)
     announcer = Announcer(settings, store, publisher, admin)
     keys = Access(settings, store, cache, announcer, admin)
+    clock, producers, rejections, documents = (
+        settings.domain_clock(),
+        Producers(cache, store),
+        Rejections(database),
+        NoDocuments(),
+    )
+    edge = Edge(settings, clock, producers, publisher, rejections, documents)
+    replayer = Replayer(settings, clock, producers, publisher, rejections, documents)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await migrate(settings)
         await keys.open()
-        tasks = [_essential(publisher.run()), _essential(announcer.run()), _essential(cache.follow(settings))]
+        tasks = [_essential(part) for part in (publisher.run(), announcer.run(), cache.follow(settings), edge.run())]
         try:
             yield
         finally:
@@ -58,11 +71,12 @@ def build(settings: IngestSettings) -> FastAPI:
             await database.dispose()
 
     def readiness() -> dict[str, bool]:
-        return {"kafka": publisher.connected, "keys": cache.ready.is_set()}
+        return {"kafka": publisher.connected, "keys": cache.ready.is_set(), "inbound": edge.joined}
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access = cache
-    app.include_router(events.router(settings, publisher, settings.domain_clock()))
+    app.include_router(events.router(settings, publisher, clock))
+    app.include_router(rejections_api.router(settings, rejections, replayer))
     app.include_router(access.router(store, keys))
     app.include_router(catalogue_pages.router(settings))
     return app

@@ -41,8 +41,7 @@ def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIR
             _count(problem)
             raise
         places = await publisher.publish([to_kafka(event) for event in events])
-        for topic, number in Counter(place.topic for place in places).items():
-            metrics.EVENTS_ACCEPTED.labels(topic).inc(number)
+        metrics.count_accepted(place.topic for place in places)
         accepted = [
             {"id": event.id, "type": event.type, **place._asdict()} for event, place in zip(events, places, strict=True)
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter as Count
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -17,3 +19,16 @@ PUBLISH_FAILURES: Final = Counter("supply_watch_ingest_publish_failures", "Reque
 IN_FLIGHT_EVENTS: Final = Gauge("supply_watch_ingest_in_flight_events", "Events waiting for Kafka.")
 KAFKA_CONNECTED: Final = Gauge("supply_watch_ingest_kafka_connected", "1 while there is a producer to Kafka.")
 KEYS_UNANNOUNCED: Final = Gauge("supply_watch_ingest_keys_unannounced", "Keys that services have not been told of.")
+
+EDGE_RECORDS: Final = Counter("supply_watch_ingest_edge_records", "Records of inbound topics by outcome.", ["outcome"])
+EDGE_LAG: Final = Gauge("supply_watch_ingest_edge_lag", "Records of our inbound partitions that are not yet read.")
+EDGE_RETRIES: Final = Counter("supply_watch_ingest_edge_retries", "Times that a batch had to wait for something away.")
+EDGE_PAUSED_SECONDS: Final = Counter("supply_watch_ingest_edge_paused_seconds", "Time that inbound topics were paused.")
+REJECTIONS: Final = Counter("supply_watch_ingest_rejections", "Refused Kafka records by their first fault.", ["code"])
+REPLAYS: Final = Counter("supply_watch_ingest_replays", "Rejections judged again, by outcome.", ["outcome"])
+
+
+def count_accepted(topics: Iterable[str]) -> None:
+    """Counts events by the topic that acknowledged them."""
+    for topic, number in Count(topics).items():
+        EVENTS_ACCEPTED.labels(topic).inc(number)

@@ -30,6 +30,9 @@ class IngestSettings(ServiceSettings):
     retry_after_seconds: int = Field(gt=0)
     in_flight_limit_events: int = Field(gt=0)
 
+    edge_batch_records: int = Field(gt=0)
+    replay_limit_rejections: int = Field(gt=0)
+
     announce_poll_seconds: float = Field(gt=0)
     announce_batch_keys: int = Field(gt=0)
 

@@ -53,6 +53,36 @@ class Key(SQLModel, table=True):
     announced: bool = Field(default=False)
 
 
+class Rejection(SQLModel, table=True):
+    """What was refused or could not be used yet, with what was sent.
+
+    `kind` is `rejected` (a Kafka record, known by its place) or `incomplete` (an event stored for later). `code` and
+    `detail` say why, as of the last time it was judged. `state` is `open`, or `replayed` once it has been accepted.
+    `at` is when Kafka took the record, `received_at` when we did. `raw_headers` is MessagePack: [[name, value or nil]],
+    both bytes. `truncated`: more was sent than is kept.
+    """
+
+    __tablename__ = "rejections"
+
+    id: int | None = Field(default=None, sa_type=BigInteger, primary_key=True)
+    kind: str = Field(sa_type=Text)
+    producer: str = Field(sa_type=Text)
+    event_id: str | None = Field(default=None, sa_type=Text)
+    topic: str | None = Field(default=None, sa_type=Text)
+    partition: int | None = Field(default=None)
+    offset: int | None = Field(default=None, sa_type=BigInteger)
+    at: datetime | None = _moment(nullable=True)
+    code: str = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+    received_at: datetime = _moment()
+    state: str = Field(default="open", sa_type=Text)
+    replayed_at: datetime | None = _moment(nullable=True)
+    truncated: bool = Field(default=False)
+    raw_key: bytes | None = Field(default=None)
+    raw_value: bytes | None = Field(default=None)
+    raw_headers: bytes = Field(default=b"\x90")
+
+
 class Audit(SQLModel, table=True):
     """What a person changed: who (key id), when, what."""
 

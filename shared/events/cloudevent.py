@@ -84,11 +84,11 @@ class NotValid(Invalid):
 
 
 class Record(NamedTuple):
-    """What Kafka holds of an event: binary mode."""
+    """What Kafka holds of an event: binary mode. Of an event the value is never null."""
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 

@@ -24,7 +24,7 @@ def movements() -> list[dict[str, Any]]:
     return chunk(0, MARKET)
 
 
-def as_ingest_writes(event: dict[str, Any]) -> tuple[str, bytes, bytes, list[tuple[str, bytes]]]:
+def as_ingest_writes(event: dict[str, Any]) -> tuple[str, bytes, bytes | None, list[tuple[str, bytes]]]:
     attributes = {name: value for name, value in event.items() if name != "data"}
     record = to_kafka(check(Said({**attributes, "specversion": "1.0"}, event["data"])))
     return record.topic, record.key, record.value, record.headers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import authority, intake, judgement
+from services.ingest import authority, inbound, intake, judgement
 from services.ingest.epcis import checks, goods, rows
 from shared import errors, faults
 from shared.events import cloudevent
@@ -36,6 +36,10 @@ OF_EVENTS = {
     intake.TOO_MANY,
     intake.MEDIA_TYPE,
     intake.CONTENT_ENCODING,
+    inbound.NO_VALUE,
+    inbound.UNKNOWN_PRODUCER,
+    inbound.DUPLICATE_HEADER,
+    inbound.SIZE,
     cloudevent.NO_CLOUDEVENT,
 }
 

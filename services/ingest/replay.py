@@ -1,0 +1,95 @@
+"""Judges once more what was refused, by today's rules and the producer's authority, and publishes what is right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from services.ingest import inbound, metrics
+from services.ingest.documents import Documents
+from services.ingest.inbound import Accepted, Document, Refused
+from services.ingest.producers import Producers
+from services.ingest.publisher import Place, Publisher
+from services.ingest.rejection import record_of
+from services.ingest.rejections import Rejections
+from services.ingest.settings import IngestSettings
+from services.ingest.tables import Rejection
+from shared.clock import Clock
+from shared.events.cloudevent import CloudEvent, to_kafka
+from shared.keys import Principal
+
+# Each of up to a mebibyte, all in memory.
+CHUNK_REJECTIONS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of one rejection: its events with their places, or why it is refused still."""
+
+    id: int
+    events: tuple[tuple[CloudEvent, Place], ...]
+    refused: Refused | None
+
+
+class Replayer:
+    """Raises Transient while something is away; what had been replayed before stays so."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        clock: Clock,
+        producers: Producers,
+        publisher: Publisher,
+        rejections: Rejections,
+        documents: Documents,
+    ) -> None:
+        self._ahead = timedelta(seconds=settings.future_tolerance_seconds)
+        self._clock = clock
+        self._producers = producers
+        self._publisher = publisher
+        self._rejections = rejections
+        self._documents = documents
+
+    async def replay(self, ids: Sequence[int], by: str) -> list[Replayed]:
+        """Of `ids`, in their order; the event's id and source stay what they were. `by` is a key id, for the audit."""
+        found: list[Replayed] = []
+        for at in range(0, len(ids), CHUNK_REJECTIONS):
+            found += await self._chunk(ids[at : at + CHUNK_REJECTIONS], by)
+        for outcome, number in Counter("rejected" if one.refused else "accepted" for one in found).items():
+            metrics.REPLAYS.labels(outcome).inc(number)
+        return found
+
+    async def _chunk(self, ids: Sequence[int], by: str) -> list[Replayed]:
+        found: dict[int, Replayed] = {}
+
+        async def decide(rows: Sequence[Rejection]) -> Mapping[int, Refused | None]:
+            senders = await self._producers.named({row.producer for row in rows})
+            judged = {row.id or 0: await self._judged(row, senders[row.producer]) for row in rows}
+            found.update(await self._published(judged))
+            return {id: one.refused for id, one in found.items()}
+
+        await self._rejections.replay(ids, by, datetime.now(UTC), decide)
+        return [found[id] for id in ids if id in found]
+
+    async def _judged(self, row: Rejection, sender: Principal | None) -> Accepted | Refused:
+        record = record_of(row)
+        outcome = inbound.read(record, sender, self._clock.now(), self._ahead)
+        if isinstance(outcome, Document):
+            assert sender is not None
+            return await self._documents.capture(outcome, record, sender)
+        return outcome
+
+    async def _published(self, judged: Mapping[int, Accepted | Refused]) -> dict[int, Replayed]:
+        events = [event for outcome in judged.values() if isinstance(outcome, Accepted) for event in outcome.events]
+        places = await self._publisher.publish([to_kafka(event) for event in events])
+        metrics.count_accepted(place.topic for place in places)
+        left = iter(zip(events, places, strict=True))
+        return {
+            id: Replayed(id, (), outcome)
+            if isinstance(outcome, Refused)
+            else Replayed(id, tuple(next(left) for _ in outcome.events), None)
+            for id, outcome in judged.items()
+        }
