@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 from fastapi import FastAPI
 
-from services.ingest import access, catalogue_pages, events, rejections_api
+from services.ingest import access, catalogue_pages, events, parties, rejections_api
 from services.ingest.access import Access
 from services.ingest.announcement import Announcer
 from services.ingest.documents import NoDocuments
@@ -78,6 +78,7 @@ def build(settings: IngestSettings) -> FastAPI:
     app.include_router(events.router(settings, publisher, clock))
     app.include_router(rejections_api.router(settings, rejections, replayer))
     app.include_router(access.router(store, keys))
+    app.include_router(parties.router(store))
     app.include_router(catalogue_pages.router(settings))
     return app
 

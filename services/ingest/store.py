@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.ingest.tables import Audit, Gln, Key, Producer
+from services.ingest.tables import Audit, Gln, Key, Party, Producer
 from services.ingest.transaction import transaction
 from shared.clock import rfc3339
 from shared.keys import PRODUCER, AccessRecord
@@ -41,6 +41,7 @@ class ProducerRow:
     glns: tuple[str, ...]
     roles: tuple[str, ...]
     created_at: datetime
+    country: str
 
 
 class Store:
@@ -61,10 +62,12 @@ class Store:
                 taken = (await session.exec(select(Gln.gln).where(col(Gln.gln).in_(row.glns)))).all()
                 if taken:
                     raise GlnTaken(sorted(taken))
-                session.add(Producer(name=row.name, roles=list(row.roles), created_at=row.created_at))
+                session.add(
+                    Producer(name=row.name, roles=list(row.roles), created_at=row.created_at, country=row.country)
+                )
                 await session.flush()
                 session.add_all(Gln(gln=gln, producer=row.name) for gln in row.glns)
-                detail = {"glns": list(row.glns), "roles": list(row.roles)}
+                detail = {"glns": list(row.glns), "roles": list(row.roles), "country": row.country}
                 session.add(Audit(by=by, action="producer_added", subject=row.name, detail=detail))
         except IntegrityError:  # someone else added the same name or GLN since the look above
             raise NameTaken(row.name) from None
@@ -83,8 +86,31 @@ class Store:
         async with self._transaction() as session:
             rows = (await session.exec(query)).all()
         return [
-            ProducerRow(row.name, tuple(sorted(found or ())), tuple(row.roles), row.created_at) for row, found in rows
+            ProducerRow(row.name, tuple(sorted(found or ())), tuple(row.roles), row.created_at, row.country)
+            for row, found in rows
         ]
+
+    async def parties(self, after: str | None, limit: int) -> list[Party]:
+        """By GLN, beginning behind `after`."""
+        query = select(Party).where(col(Party.gln) > (after or "")).order_by(col(Party.gln)).limit(limit)
+        async with self._transaction() as session:
+            return list((await session.exec(query)).all())
+
+    async def put_party(self, party: Party) -> None:
+        """Adds the party, or replaces what was said of it."""
+        async with self._transaction() as session:
+            await session.merge(party)
+            detail = {"country": party.country, "name": party.name}
+            session.add(Audit(by=party.changed_by, action="party_told", subject=party.gln, detail=detail))
+
+    async def delete_party(self, gln: str, by: str) -> bool:
+        """False if there is none."""
+        async with self._transaction() as session:
+            party = await session.get(Party, gln)
+            if party is not None:
+                await session.delete(party)
+                session.add(Audit(by=by, action="party_forgotten", subject=gln, detail={"country": party.country}))
+            return party is not None
 
     async def keys(self, after: str | None, limit: int) -> list[Key]:
         """By id, beginning behind `after`, revoked ones too."""
