@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from asyncpg import DeadlockDetectedError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,6 +24,9 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     except (*AWAY, PoolTimeoutError, InterfaceError, OperationalError) as error:
         raise Transient("the database is away") from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, AWAY):
+        cause = error.orig.__cause__ if error.orig else None
+        if error.connection_invalidated or isinstance(cause, AWAY):
             raise Transient("the database is away") from error
+        if isinstance(cause, DeadlockDetectedError):
+            raise Transient("another writer was in the way") from error
         raise

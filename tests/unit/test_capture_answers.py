@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.ingest.capture import entry, problems
+from services.ingest.capture import entry, problems, verdict
 from services.ingest.capture.entry import Entry
 from services.ingest.capture.query_document import Shown, query_document
+from services.ingest.capture.verdict import Decided
 from services.ingest.epcis import capture, documents
 from services.ingest.epcis.capture import Captured, SerialLot
 from services.ingest.epcis.documents import Document
@@ -205,3 +206,26 @@ def test_what_is_shown_of_gs1s_own_examples_is_valid() -> None:
         answered = shown(example)
         assert documents.read(answered).all_faults() == [], name
         assert len(events_in(answered)) == len(documents.read(example).events)
+
+
+def test_a_refused_event_refuses_all_unless_the_sender_asked_to_proceed() -> None:
+    read, found = decided(document(RELEASED, BAD))
+    said = Decided(read, found, entry.entries(found))
+    for behaviour, counted, number in (("rollback", {"refused": 2}, 0), ("proceed", {"mapped": 1, "refused": 1}, 1)):
+        told, entries = verdict.verdict(said, behaviour)
+        assert (told.state, len(told.errors), len(entries)) == ("errors", 1, number)
+        assert {name: count for name, count in told.counts.items() if count} == counted
+
+
+def test_a_good_document_is_kept_whole_either_way() -> None:
+    read, found = decided(document(RELEASED, objects("OBSERVE", "storing", eventID="urn:x:2"), made(ilmd=None)))
+    for behaviour in ("rollback", "proceed"):
+        told, entries = verdict.verdict(Decided(read, found, entry.entries(found)), behaviour)
+        assert (told.state, len(entries)) == ("success", 3)
+        assert told.counts == {"mapped": 1, "incomplete": 1, "not_applicable": 1, "refused": 0}
+
+
+def test_a_document_that_we_fail_at_is_an_error_of_ours() -> None:
+    told = verdict.given_up(documents.read(document(RELEASED)))
+    assert (told.state, [error["type"] for error in told.errors]) == ("errors", [problems.IMPLEMENTATION])
+    assert told.counts["refused"] == 1
