@@ -14,7 +14,12 @@ from fastapi import FastAPI
 from services.ingest import access, catalogue_pages, events, parties, rejections_api
 from services.ingest.access import Access
 from services.ingest.announcement import Announcer
-from services.ingest.documents import NoDocuments
+from services.ingest.capture import api as capture_api
+from services.ingest.capture.capturer import Capturer
+from services.ingest.capture.jobs import Jobs
+from services.ingest.capture.records import RecordCapture
+from services.ingest.capture.store import Captures
+from services.ingest.capture.worker import Worker
 from services.ingest.edge import Edge
 from services.ingest.kafka_admin import KafkaAdmin
 from services.ingest.producers import Producers
@@ -50,12 +55,11 @@ def build(settings: IngestSettings) -> FastAPI:
     store, cache, publisher, admin = Store(database), AccessCache(), Publisher(settings), KafkaAdmin(settings)
     announcer = Announcer(settings, store, publisher, admin)
     keys = Access(settings, store, cache, announcer, admin)
-    clock, producers, rejections, documents = (
-        settings.domain_clock(),
-        Producers(cache, store),
-        Rejections(database),
-        NoDocuments(),
-    )
+    clock, producers, rejections = settings.domain_clock(), Producers(cache, store), Rejections(database)
+    jobs, captures = Jobs(database, settings), Captures(database)
+    capturer = Capturer(settings, clock, publisher, captures)
+    worker = Worker(settings, store, jobs, captures, capturer)
+    documents = RecordCapture(capturer, captures, settings.capture_limit_events)
     edge = Edge(settings, clock, producers, publisher, rejections, documents)
     replayer = Replayer(settings, clock, producers, publisher, rejections, documents)
 
@@ -63,7 +67,8 @@ def build(settings: IngestSettings) -> FastAPI:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await migrate(settings)
         await keys.open()
-        tasks = [_essential(part) for part in (publisher.run(), announcer.run(), cache.follow(settings), edge.run())]
+        parts = (publisher.run(), announcer.run(), cache.follow(settings), edge.run(), worker.run())
+        tasks = [_essential(part) for part in parts]
         try:
             yield
         finally:
@@ -77,6 +82,7 @@ def build(settings: IngestSettings) -> FastAPI:
     app.state.access = cache
     app.include_router(events.router(settings, publisher, clock))
     app.include_router(rejections_api.router(settings, rejections, replayer))
+    app.include_router(capture_api.router(settings, jobs, captures, worker))
     app.include_router(access.router(store, keys))
     app.include_router(parties.router(store))
     app.include_router(catalogue_pages.router(settings))

@@ -183,7 +183,11 @@ class Edge:
         """Each step that is done is not done again. Raises Transient."""
         while judged.documents:
             document, record, sender = judged.documents[0]
-            judged.note(record, sender, await self._documents.capture(document, record, sender))
+            outcome = await self._documents.capture(document, record, sender)
+            if isinstance(outcome, Refused):
+                judged.note(record, sender, outcome)
+            else:
+                judged.accepted += 1
             del judged.documents[0]
         if judged.records:
             places = await self._publisher.publish(judged.records)

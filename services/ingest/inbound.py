@@ -73,6 +73,9 @@ class Refused:
     event_id: str | None = None
 
 
+UNKNOWN: Final = Refused(UNKNOWN_PRODUCER, "no producer with a valid key has this topic")
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """The record holds this JSON, an EPCIS document, event or list of events, of which nothing more is known yet."""
@@ -119,7 +122,7 @@ def read(record: Inbound, sender: Principal | None, now: datetime, ahead: timede
     """What `record` says; `sender` is the producer that its topic belongs to, None if there is none (any more)."""
     try:
         if sender is None:
-            _refuse(UNKNOWN_PRODUCER, "no producer with a valid key has this topic")
+            return UNKNOWN
         return _read(record, sender, now, ahead)
     except Invalid as error:
         return refused(error.faults)

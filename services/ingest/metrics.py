@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -32,3 +32,19 @@ def count_accepted(topics: Iterable[str]) -> None:
     """Counts events by the topic that acknowledged them."""
     for topic, number in Count(topics).items():
         EVENTS_ACCEPTED.labels(topic).inc(number)
+
+
+CAPTURE_JOBS: Final = Counter("supply_watch_ingest_capture_jobs", "EPCIS capture jobs done, by outcome.", ["outcome"])
+CAPTURE_EVENTS: Final = Counter("supply_watch_ingest_capture_events", "EPCIS events by outcome.", ["outcome"])
+CAPTURE_WAITING: Final = Gauge("supply_watch_ingest_capture_waiting", "EPCIS capture jobs that are not done.")
+CAPTURE_RETRIES: Final = Counter(
+    "supply_watch_ingest_capture_retries", "Times that a capture job had to wait for something away."
+)
+CAPTURE_BUGS: Final = Counter("supply_watch_ingest_capture_bugs", "Documents refused for a fault of ours.")
+
+
+def count_capture(state: str, events: Mapping[str, int]) -> None:
+    """Counts a document that is done, and its events by what became of them."""
+    CAPTURE_JOBS.labels(state).inc()
+    for outcome, number in events.items():
+        CAPTURE_EVENTS.labels(outcome).inc(number)

@@ -148,5 +148,5 @@ def _not_found(id: int) -> Problem:
 def _outcome(one: Replayed) -> dict[str, Any]:
     if one.refused is not None:
         return {"id": one.id, "outcome": "rejected", "code": one.refused.code, "detail": one.refused.detail}
-    accepted = [{"id": event.id, "type": event.type, **place._asdict()} for event, place in one.events]
+    accepted = [{"id": event.id, "type": event.type, **event.place._asdict()} for event in one.events]
     return {"id": one.id, "outcome": "accepted", "accepted": accepted}

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from services.ingest import inbound, metrics
-from services.ingest.documents import Documents
+from services.ingest.documents import Documents, Published, Settled
 from services.ingest.inbound import Accepted, Document, Refused
 from services.ingest.producers import Producers
-from services.ingest.publisher import Place, Publisher
-from services.ingest.rejection import record_of
+from services.ingest.publisher import Publisher
+from services.ingest.rejection import INCOMPLETE, record_of
 from services.ingest.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
 from shared.clock import Clock
-from shared.events.cloudevent import CloudEvent, to_kafka
+from shared.events.cloudevent import to_kafka
 from shared.keys import Principal
 
 # Each of up to a mebibyte, all in memory.
@@ -30,7 +30,7 @@ class Replayed:
     """What became of one rejection: its events with their places, or why it is refused still."""
 
     id: int
-    events: tuple[tuple[CloudEvent, Place], ...]
+    events: tuple[Published, ...]
     refused: Refused | None
 
 
@@ -74,7 +74,9 @@ class Replayer:
         await self._rejections.replay(ids, by, datetime.now(UTC), decide)
         return [found[id] for id in ids if id in found]
 
-    async def _judged(self, row: Rejection, sender: Principal | None) -> Accepted | Refused:
+    async def _judged(self, row: Rejection, sender: Principal | None) -> Accepted | Refused | Settled:
+        if row.kind == INCOMPLETE:
+            return inbound.UNKNOWN if sender is None else await self._documents.again(row, sender)
         record = record_of(row)
         outcome = inbound.read(record, sender, self._clock.now(), self._ahead)
         if isinstance(outcome, Document):
@@ -82,14 +84,17 @@ class Replayer:
             return await self._documents.capture(outcome, record, sender)
         return outcome
 
-    async def _published(self, judged: Mapping[int, Accepted | Refused]) -> dict[int, Replayed]:
+    async def _published(self, judged: Mapping[int, Accepted | Refused | Settled]) -> dict[int, Replayed]:
         events = [event for outcome in judged.values() if isinstance(outcome, Accepted) for event in outcome.events]
         places = await self._publisher.publish([to_kafka(event) for event in events])
         metrics.count_accepted(place.topic for place in places)
-        left = iter(zip(events, places, strict=True))
-        return {
-            id: Replayed(id, (), outcome)
-            if isinstance(outcome, Refused)
-            else Replayed(id, tuple(next(left) for _ in outcome.events), None)
-            for id, outcome in judged.items()
-        }
+        left = (Published(event.id, event.type, place) for event, place in zip(events, places, strict=True))
+        return {id: _replayed(id, outcome, left) for id, outcome in judged.items()}
+
+
+def _replayed(id: int, outcome: Accepted | Refused | Settled, published: Iterator[Published]) -> Replayed:
+    """`published` are the events of all that are accepted, in their order."""
+    if isinstance(outcome, Refused):
+        return Replayed(id, (), outcome)
+    events = outcome.events if isinstance(outcome, Settled) else tuple(next(published) for _ in outcome.events)
+    return Replayed(id, events, None)
