@@ -16,7 +16,7 @@ from fastapi import Request
 from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
-from shared.keys import AccessRecord, Principal, key_hash, key_id_of
+from shared.keys import PRODUCER, AccessRecord, Principal, key_hash, key_id_of
 from shared.sessions import Session
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
@@ -34,6 +34,7 @@ class AccessCache:
 
     def __init__(self) -> None:
         self._records: dict[str, AccessRecord] = {}
+        self._of_producers: dict[str, set[str]] = {}
         self.ready = asyncio.Event()
 
     def apply(self, key_id: str, value: bytes | None) -> None:
@@ -51,6 +52,8 @@ class AccessCache:
         known = self._records.get(record.key_id)
         if known is None or known.revoked_at is None:
             self._records[record.key_id] = record
+            if record.role == PRODUCER:
+                self._of_producers.setdefault(record.name, set()).add(record.key_id)
 
     def principal(self, key: str) -> Principal | None:
         """The caller behind `key`, None if the key is malformed, unknown, wrong or revoked."""
@@ -64,6 +67,14 @@ class AccessCache:
     def record(self, key_id: str) -> AccessRecord | None:
         """What is known of a key, revoked ones included."""
         return self._records.get(key_id)
+
+    def producer(self, name: str) -> Principal | None:
+        """The producer of this name, by one of its keys; None while none of them is valid."""
+        for key_id in self._of_producers.get(name, ()):
+            record = self._records.get(key_id)
+            if record is not None and record.revoked_at is None:
+                return _principal(record)
+        return None
 
     async def follow(self, settings: ServiceSettings) -> None:
         """Reads the topic from its beginning for ever; starts again when Kafka has been away."""

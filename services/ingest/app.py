@@ -12,11 +12,21 @@ from typing import Any, Final
 import uvloop
 from fastapi import FastAPI
 
-from services.ingest import access, catalogue_pages, events
+from services.ingest import access, catalogue_pages, events, parties, rejections_api
 from services.ingest.access import Access
 from services.ingest.announcement import Announcer
+from services.ingest.capture import api as capture_api
+from services.ingest.capture.capturer import Capturer
+from services.ingest.capture.jobs import Jobs
+from services.ingest.capture.records import RecordCapture
+from services.ingest.capture.store import Captures
+from services.ingest.capture.worker import Worker
+from services.ingest.edge import Edge
 from services.ingest.kafka_admin import KafkaAdmin
+from services.ingest.producers import Producers
 from services.ingest.publisher import Publisher
+from services.ingest.rejections import Rejections
+from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
 from shared import openapi, pages, sign_in
@@ -51,12 +61,20 @@ def build(settings: IngestSettings) -> FastAPI:
     store, cache, publisher, admin = Store(database), AccessCache(), Publisher(settings), KafkaAdmin(settings)
     announcer = Announcer(settings, store, publisher, admin)
     keys = Access(settings, store, cache, announcer, admin)
+    clock, producers, rejections = settings.domain_clock(), Producers(cache, store), Rejections(database)
+    jobs, captures = Jobs(database, settings), Captures(database)
+    capturer = Capturer(settings, clock, publisher, captures)
+    worker = Worker(settings, store, jobs, captures, capturer)
+    documents = RecordCapture(capturer, captures, settings.capture_limit_events)
+    edge = Edge(settings, clock, producers, publisher, rejections, documents)
+    replayer = Replayer(settings, clock, producers, publisher, rejections, documents)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await migrate(settings)
         await keys.open()
-        tasks = [_essential(publisher.run()), _essential(announcer.run()), _essential(cache.follow(settings))]
+        parts = (publisher.run(), announcer.run(), cache.follow(settings), edge.run(), worker.run())
+        tasks = [_essential(part) for part in parts]
         try:
             yield
         finally:
@@ -64,15 +82,18 @@ def build(settings: IngestSettings) -> FastAPI:
             await database.dispose()
 
     def readiness() -> dict[str, bool]:
-        return {"kafka": publisher.connected, "keys": cache.ready.is_set()}
+        return {"kafka": publisher.connected, "keys": cache.ready.is_set(), "inbound": edge.joined}
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access = cache
-    shown, clock = Pages("ingest", TEMPLATES, LINKS), settings.domain_clock()
+    shown = Pages("ingest", TEMPLATES, LINKS)
     pages.add_to(app, shown)
     sign_in.add_to(app)
     app.include_router(events.router(settings, publisher, clock))
+    app.include_router(rejections_api.router(settings, rejections, replayer))
+    app.include_router(capture_api.router(settings, jobs, captures, worker))
     app.include_router(access.router(store, keys))
+    app.include_router(parties.router(store))
     app.include_router(catalogue_pages.router(settings, clock, shown))
     openapi.add_route(app)
     return app

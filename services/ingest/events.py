@@ -9,15 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from services.ingest import authority, intake, metrics
+from services.ingest import intake, metrics
 from services.ingest.event_schemas import BATCH as BATCH_OF_EVENTS
 from services.ingest.event_schemas import EVENT, data_names, request_schemas
+from services.ingest.judgement import sent_on
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
 from shared.access import require
 from shared.clock import Clock
 from shared.errors import Problem
-from shared.events.cloudevent import BATCH, BINARY, STRUCTURED, to_kafka
+from shared.events.cloudevent import BATCH, BINARY, STRUCTURED
 from shared.keys import PRODUCER, Principal
 from shared.web import json_response
 
@@ -71,10 +72,8 @@ def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIR
         except Problem as problem:
             _count(problem)
             raise
-        by_regulator = authority.REGULATOR in sender.roles
-        places = await publisher.publish([to_kafka(event, by_regulator=by_regulator) for event in events])
-        for topic, number in Counter(place.topic for place in places).items():
-            metrics.EVENTS_ACCEPTED.labels(topic).inc(number)
+        places = await publisher.publish([sent_on(event, sender.roles) for event in events])
+        metrics.count_accepted(place.topic for place in places)
         accepted = [
             {"id": event.id, "type": event.type, **place._asdict()} for event, place in zip(events, places, strict=True)
         ]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from services.ingest import authority
+from services.ingest.judgement import judge
 from shared.errors import Fault, Invalid, Problem
 from shared.events import cloudevent
-from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, NotValid, Said
+from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, Said
 from shared.json_input import loads
 from shared.keys import Principal
 
-FUTURE_TIME: Final = "future_time"
 TOO_MANY: Final = "too_many"
 MEDIA_TYPE: Final = "media_type"
 CONTENT_ENCODING: Final = "content_encoding"
@@ -40,16 +40,9 @@ def read(headers: Mapping[str, str], body: bytes, sender: Principal, now: dateti
     told = _told(headers, body, limits)
     for index, said in enumerate(told):
         try:
-            event = cloudevent.check(said(), index)
+            events.append(judge(said(), sender, now, limits.ahead))
         except Invalid as error:
             found += (_at(index, fault) for fault in error.faults)
-            if isinstance(error, NotValid):
-                found += authority.faults_of_part(sender, error.part, index)
-                found += _future(error.part.time, index, error.part.id, now, limits.ahead)
-            continue
-        found += authority.faults(sender, event, index)
-        found += _future(event.time, index, event.id, now, limits.ahead)
-        events.append(event)
     if found:
         raise Problem(*_verdict(found), faults=found)
     return events
@@ -108,12 +101,6 @@ def _bad_request(faults: Sequence[Fault]) -> Problem:
 
 def _at(index: int, fault: Fault) -> Fault:
     return Fault(fault.field, fault.code, fault.detail, index, fault.id)
-
-
-def _future(time: datetime | None, index: int, id: str | None, now: datetime, ahead: timedelta) -> Iterator[Fault]:
-    if time is not None and time > now + ahead:
-        detail = f"the time is more than {ahead.total_seconds():.0f} s ahead of ours, {now.isoformat()}"
-        yield Fault("time", FUTURE_TIME, detail, index, id)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

@@ -27,8 +27,8 @@ from shared.web import stop_tasks
 
 RECONNECT_SECONDS: Final = 0.5
 START_TIMEOUT_SECONDS: Final = 20.0
-# Where events and keys go; the number of partitions of each never changes.
-TOPICS: Final = (topics.MOVEMENTS, topics.REGISTRY, topics.ACCESS)
+# Where events, refused records and keys go; the number of partitions of each never changes.
+TOPICS: Final = (topics.MOVEMENTS, topics.REGISTRY, topics.REJECTED, topics.ACCESS)
 
 # From this many records for one partition on, they are handed over as one batch: a third of the time a record.
 WHOLE_BATCH_RECORDS: Final = 8

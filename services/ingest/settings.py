@@ -31,6 +31,16 @@ class IngestSettings(ServiceSettings):
     retry_after_seconds: int = Field(gt=0)
     in_flight_limit_events: int = Field(gt=0)
 
+    edge_batch_records: int = Field(gt=0)
+    replay_limit_rejections: int = Field(gt=0)
+
+    capture_limit_events: int = Field(gt=0)
+    capture_waiting_limit_bytes: int = Field(gt=0)
+    capture_jobs_at_once: int = Field(gt=0)
+    capture_lease_seconds: float = Field(gt=0)
+    capture_poll_seconds: float = Field(gt=0)
+    capture_attempts: int = Field(gt=0)
+
     announce_poll_seconds: float = Field(gt=0)
     announce_batch_keys: int = Field(gt=0)
 

@@ -30,6 +30,7 @@ BATCH: Final = "application/cloudevents-batch+json"
 # Faults that say: this is no CloudEvent at all.
 NO_CLOUDEVENT: Final = "no_cloudevent"
 _HTTP_PREFIX: Final = "ce-"
+KAFKA_PREFIX: Final = "ce_"
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -83,11 +84,11 @@ class NotValid(Invalid):
 
 
 class Record(NamedTuple):
-    """What Kafka holds of an event: binary mode."""
+    """What Kafka holds of an event: binary mode. Of an event the value is never null."""
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 
@@ -118,6 +119,18 @@ def _header_text(name: str, value: str) -> str:
         return unquote_to_bytes(value.encode("latin-1")).decode("utf-8")
     except UnicodeError:
         raise Invalid([Fault(name.removeprefix(_HTTP_PREFIX), "encoding", f"the header {name} is not UTF-8")]) from None
+
+
+def from_kafka_binary(headers: Mapping[str, str], value: bytes) -> Said:
+    """An event whose attributes are `ce_*` headers. Raises Invalid if the value cannot be read."""
+    attributes = {
+        name.removeprefix(KAFKA_PREFIX): text for name, text in headers.items() if name.startswith(KAFKA_PREFIX)
+    }
+    try:
+        return Said(attributes, loads(value))
+    except Invalid as error:
+        id = Said(attributes, None).id
+        raise Invalid(Fault(fault.field, fault.code, fault.detail, id=id) for fault in error.faults) from None
 
 
 def from_structured(value: Any, index: int | None = None) -> Said:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import authority, intake
+from services.ingest import authority, inbound, intake, judgement
+from services.ingest.capture import api, negotiation
 from services.ingest.epcis import checks, goods, rows
 from shared import errors, faults
 from shared.events import cloudevent
@@ -24,7 +25,11 @@ OF_EPCIS = {
     *(goods.LOT, goods.QUANTITY, goods.UNIT, goods.CONTAINER, goods.IDENTIFIER),
 }
 EVERYWHERE = [Path(ROOT, "shared", name) for name in ("json_input.py", "web.py", "access.py")]
-INGEST = [*Path(ROOT, "services", "ingest").glob("*.py"), *Path(ROOT, "shared", "events").glob("*.py")]
+INGEST = [
+    *Path(ROOT, "services", "ingest").glob("*.py"),
+    *Path(ROOT, "services", "ingest", "capture").glob("*.py"),
+    *Path(ROOT, "shared", "events").glob("*.py"),
+]
 # A mistake in a rule stops the start and is told to whoever starts it.
 ALERTS = [file for file in Path(ROOT, "services", "alerts").glob("*.py") if file.name != "rule_files.py"]
 # What pydantic can say of a body or of parameters; alerts takes no day and no moment.
@@ -32,10 +37,16 @@ OF_MODELS = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS}
 OF_EVENTS = {
     *faults.OWN_CODES,
     *authority.CODES,
-    intake.FUTURE_TIME,
+    judgement.FUTURE_TIME,
     intake.TOO_MANY,
     intake.MEDIA_TYPE,
     intake.CONTENT_ENCODING,
+    inbound.NO_VALUE,
+    inbound.UNKNOWN_PRODUCER,
+    inbound.DUPLICATE_HEADER,
+    inbound.SIZE,
+    api.TOO_MANY_WAITING,
+    negotiation.UNSUPPORTED,
     cloudevent.NO_CLOUDEVENT,
 }
 

@@ -1,0 +1,313 @@
+"""Kafka's way in on the real stack: every record ends once, whatever it holds and whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import signal
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import asyncpg
+import psutil
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from deploy.local.postgres import SUPERUSER
+from deploy.local.stack import Stack
+from services.ingest.inbound_reader import GROUP
+from shared import topics
+from shared.events import catalogue
+from shared.events.fields import check_digit
+from tests.stack.raw_batches import RawProducer, Said, batch, raw_producer
+from tests.stack.waiting import eventually
+
+JSON = dict[str, Any]
+GOOD = HOSTILE = 1_000
+BATCH_RECORDS = 50
+MEBIBYTE = 1024 * 1024
+STRUCTURED = [(b"content-type", b"application/cloudevents+json")]
+MEMORY_BYTES = 300 * MEBIBYTE
+
+
+class Way:
+    """A producer's way in over Kafka, and what an operator sees of it."""
+
+    def __init__(self, http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer, name: str, gln: str) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._raw = raw
+        self.name = name
+        self.topic = topics.inbound(name)
+        self.gln = gln
+        self.mark = uuid.uuid4().hex[:8]
+        digits = f"0952{int(self.mark, 16) % 10**9:09d}"
+        self.gtin = digits + check_digit(digits)
+
+    def event(self, id: str, **changes: Any) -> JSON:
+        """One pack of a lot of its own, so that the balance counts events."""
+        event = copy.deepcopy(catalogue.sample("supply.batch.produced.v1"))
+        event |= {"id": f"{self.mark}-{id}", "source": f"urn:gln:{self.gln}", "time": "2026-01-02T10:00:00+07:00"}
+        event["data"] = {"gtin": self.gtin, "lot": id, "quantity": 1, "produced_on": "2026-01-02",
+                         "expires_on": "2028-01-01", "manufacturer": self.gln}  # fmt: skip
+        return event | changes
+
+    def good(self, id: str) -> Said:
+        return json.dumps(self.event(id)).encode(), STRUCTURED
+
+    async def send(self, partition: int, said: list[Said], codec: str | None = None) -> int:
+        return await self._raw.send(self.topic, partition, batch(said, codec))
+
+    async def call(self, method: str, path: str, key: str | None = None, *, of: str = "ingest") -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {key or self._credentials['keys']['operator']}"}
+        async with self._http.request(method, self._credentials[of] + path, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def rejections(self) -> list[JSON]:
+        found: list[JSON] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            more = f"&cursor={cursor}" if cursor else ""
+            status, answer = await self.call("GET", f"/rejections?producer={self.name}&limit=1000{more}")
+            assert status == 200
+            found += answer["items"]
+            cursor = answer["next"]
+        return found
+
+    async def packs(self) -> int:
+        """How many of `good` the ledger has, each counted as often as it was posted."""
+        _, answer = await self.call("GET", f"/balances?gtin={self.gtin}&by=gtin", of="supply")
+        return sum(item["places"]["quarantine"] for item in answer["items"])
+
+    async def lots(self) -> int:
+        """How many different ones."""
+        _, answer = await self.call("GET", f"/balances?gtin={self.gtin}&limit=1000", of="supply")
+        return len(answer["items"])
+
+
+@pytest.fixture
+async def raw(stack: Stack) -> AsyncIterator[RawProducer]:
+    async with raw_producer(stack) as producer:
+        yield producer
+
+
+@pytest.fixture
+def way(http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer) -> Way:
+    return Way(http, credentials, raw, "manufacturer-1", credentials["producers"]["manufacturer-1"]["gln"][0])
+
+
+def hostile(way: Way, number: int) -> Said:
+    foreign = way.event(str(number), source="urn:gln:9520000000004")
+    kinds: list[Said] = [
+        (None, STRUCTURED),
+        (b"\xff\xfe", STRUCTURED),
+        (b"{", STRUCTURED),
+        (b'{"a":1,"a":2}', STRUCTURED),
+        (b'{"a":NaN}', STRUCTURED),
+        (b"[" * 5_000, STRUCTURED),
+        (b'"' + b"x" * 60_000 + b'"', STRUCTURED),
+        (json.dumps(way.event(str(number), type="supply.no.such.v1")).encode(), STRUCTURED),
+        (json.dumps(foreign).encode(), STRUCTURED),
+        (json.dumps(way.event(str(number), time="2190-01-01T00:00:00Z")).encode(), STRUCTURED),
+        (json.dumps(way.event(str(number))).encode(), [(b"x", b"\xff")]),
+        (json.dumps(way.event(str(number))).encode(), [(b"\xff\xfe", b"1")]),
+        (b"{}", [(b"ce_id", b"1"), (b"ce_id", b"2")]),
+    ]
+    return kinds[number % len(kinds)]
+
+
+async def test_all_good_records_are_taken_once_and_all_hostile_kept_once_though_ingest_is_killed(
+    stack: Stack, way: Way
+) -> None:
+    before = len(await way.rejections())
+    sent = 0
+    for start in range(0, GOOD, BATCH_RECORDS):
+        good = [way.good(str(number)) for number in range(start, start + BATCH_RECORDS)]
+        # Half of them behind 200 good ones: the client library fails otherwise once it is warm.
+        bad = [hostile(way, number) for number in range(start, start + BATCH_RECORDS)] if start >= GOOD // 2 else []
+        mixed = [said for pair in zip(good, bad, strict=False) for said in pair] or good
+        await way.send(start // BATCH_RECORDS % 3, mixed, "gzip" if start % 200 == 0 else None)
+        sent += len(bad)
+        if start == GOOD // 4:
+            await kill_ingest(stack)
+    for start in range(0, HOSTILE - sent, BATCH_RECORDS):
+        await way.send(start // BATCH_RECORDS % 3, [hostile(way, start + n) for n in range(BATCH_RECORDS)])
+
+    async def begun() -> bool:
+        return await way.packs() > 0
+
+    await eventually(begun, timeout_seconds=30)
+    await kill_ingest(stack)
+
+    async def settled() -> bool:
+        return await way.packs() >= GOOD and len(await way.rejections()) >= before + HOSTILE
+
+    await eventually(settled, timeout_seconds=40)
+    rejections = (await way.rejections())[: -before or None]
+    assert (await way.packs(), await way.lots(), len(rejections)) == (GOOD, GOOD, HOSTILE)
+    assert len({(found["topic"], found["partition"], found["offset"]) for found in rejections}) == HOSTILE
+    codes = Counter(found["code"] for found in rejections)
+    assert codes.keys() == {
+        "no_value", "encoding", "json", "duplicate_key", "depth", "no_cloudevent", "unknown_type", "foreign_source",
+        "future_time", "duplicate_header",
+    }  # fmt: skip
+
+
+async def kill_ingest(stack: Stack) -> None:
+    pid = await eventually(lambda: stack.pid("ingest"))
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_the_name_of_a_header_that_is_not_utf8_is_kept_as_it_was(way: Way) -> None:
+    offset = await way.send(0, [way.good("named"), (b"{}", [(b"a\xff", b"\x00\x01"), (b"b", None)])])
+    (found,) = await eventually(lambda: rejected_at(way, 0, {offset + 1}))
+    _, answer = await way.call("GET", f"/rejections/{found['id']}")
+    names = [(header["name"]["base64"], header["value"] and header["value"]["base64"]) for header in
+             answer["raw"]["headers"]]  # fmt: skip
+    assert names == [("Yf8=", "AAE="), ("Yg==", None)]
+    assert await eventually(way.packs) == 1
+
+
+async def rejected_at(way: Way, partition: int, offsets: set[int]) -> list[JSON]:
+    found = [one for one in await way.rejections() if one["partition"] == partition and one["offset"] in offsets]
+    return found if len(found) == len(offsets) else []
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip"])
+async def test_a_bomb_is_refused_and_its_neighbours_in_the_batch_are_taken(stack: Stack, way: Way, codec: str) -> None:
+    said = [way.good("before"), (bytes(64 * MEBIBYTE), STRUCTURED), way.good("after")]
+    offset = await way.send(1, said, codec)
+    await way.send(1, [way.good("behind")])
+    (found,) = await eventually(lambda: rejected_at(way, 1, {offset + 1}))
+    assert (found["code"], found["truncated"]) == ("size", True)
+    assert str(64 * MEBIBYTE) in found["detail"]
+    await eventually(lambda: has_packs(way, 3))
+    assert psutil.Process(stack.pid("ingest")).memory_info().rss < MEMORY_BYTES
+
+
+async def has_packs(way: Way, number: int) -> bool:
+    return await way.packs() == number
+
+
+def committed(stack: Stack, way: Way, partition: int) -> int:
+    consumer = Consumer({**stack.kafka.admin_login.config(), "group.id": GROUP, "enable.auto.commit": False})
+    try:
+        (found,) = consumer.committed([TopicPartition(way.topic, partition)], timeout=10)
+        return int(found.offset)
+    finally:
+        consumer.close()
+
+
+async def test_while_postgresql_is_away_it_waits_commits_nothing_and_then_goes_on(stack: Stack, way: Way) -> None:
+    await way.send(2, [way.good("first")])
+    await eventually(lambda: has_packs(way, 1))
+    ingest = stack.pid("ingest")
+    await asyncio.to_thread(stack.stop_child, "postgres")
+    try:
+        offset = await way.send(2, [(b"{", STRUCTURED), way.good("second")])
+        await eventually(lambda: waits(way))
+        assert committed(stack, way, 2) <= offset
+        # What comes on is not lost while it waits; nothing of it is taken twice.
+        later = await way.send(2, [(b"{", STRUCTURED), way.good("third")])
+    finally:
+        await asyncio.to_thread(stack.start_child, "postgres")
+    assert len(await eventually(lambda: rejected_at(way, 2, {offset, later}), timeout_seconds=30)) == 2
+    await eventually(lambda: has_packs(way, 3), timeout_seconds=30)
+    await eventually(lambda: committed(stack, way, 2) == later + 2)
+    assert stack.pid("ingest") == ingest
+
+
+async def waits(way: Way) -> bool:
+    async with way._http.get(way._credentials["ingest"] + "/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    (line,) = [line for line in lines if line.startswith("supply_watch_ingest_edge_retries_total")]
+    return float(line.split()[1]) > 0
+
+
+async def test_a_new_producer_is_heard_and_what_was_refused_is_replayed_after_the_fix(
+    stack: Stack, http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer
+) -> None:
+    digits = f"952{uuid.uuid4().int % 10**9:09d}"
+    way = Way(http, credentials, raw, f"edge-{uuid.uuid4().hex[:8]}", digits + check_digit(digits))
+    admin = {"Authorization": f"Bearer {credentials['keys']['admin']}"}
+
+    async def admin_call(method: str, path: str, body: JSON | None = None) -> Any:
+        async with http.request(method, credentials["ingest"] + path, json=body, headers=admin) as answer:
+            return await answer.json(content_type=None) if answer.status != 204 else None
+
+    await admin_call("POST", "/producers", {"name": way.name, "glns": [way.gln], "roles": ["manufacturer"]})
+    issued = await admin_call("POST", f"/producers/{way.name}/keys", {})
+    await way.send(0, [way.good("first")])
+    await eventually(lambda: has_packs(way, 1))
+
+    await admin_call("DELETE", f"/keys/{issued['key_id']}")
+    await way.send(0, [way.good("second"), (b"{", STRUCTURED)])
+    await eventually(lambda: rejected_at(way, 0, {1, 2}))
+    assert {found["code"] for found in await way.rejections()} == {"unknown_producer"}
+
+    key = (await admin_call("POST", f"/producers/{way.name}/keys", {}))["key"]
+    _, mine = await way.call("GET", "/rejections", key)
+    assert [found["offset"] for found in mine["items"]] == [2, 1]
+    second = mine["items"][1]["id"]
+    other = credentials["producers"]["manufacturer-2"]["key"]
+    assert (await way.call("GET", f"/rejections/{second}", other))[0] == 404
+    assert (await way.call("POST", f"/rejections/{second}/replay", other))[0] == 404
+    assert (await way.call("GET", f"/rejections?producer={way.name}", other))[1]["items"] == []
+    viewer = credentials["keys"]["viewer"]
+    assert "raw" not in (await way.call("GET", f"/rejections/{second}", viewer))[1]
+    assert (await way.call("POST", f"/rejections/{second}/replay", viewer))[0] == 403
+    shown = (await way.call("GET", f"/rejections/{second}", key))[1]
+    assert json.loads(shown["raw"]["value"]["text"]) == way.event("second")
+
+    status, answer = await way.call("POST", "/rejections/replay?code=unknown_producer&limit=100", key)
+    assert status == 200
+    assert [(one["outcome"], one.get("code")) for one in answer["items"]] == [("accepted", None), ("rejected", "json")]
+    assert answer["items"][0]["accepted"][0]["id"] == way.event("second")["id"]
+    await eventually(lambda: has_packs(way, 2))
+    assert [(one["state"], one["code"]) for one in await way.rejections()] == [
+        ("open", "json"), ("replayed", "unknown_producer"),
+    ]  # fmt: skip
+    assert (await way.call("POST", "/rejections/replay", key))[1]["items"][0]["code"] == "json"
+
+    database = await asyncpg.connect(stack.postgres.url(SUPERUSER))
+    try:
+        query = "SELECT by, action, detail FROM ingest.audit WHERE subject = $1"
+        (row,) = await database.fetch(query, str(second))
+    finally:
+        await database.close()
+    assert (row["by"], row["action"]) == (key.split("_")[1], "rejection_replayed")
+    assert json.loads(row["detail"])["outcome"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=100000", "cursor=x", "cursor=WzEsMl0x", "since=2026-01-01T00:00:00", "kind=other",
+     "code=%00", "topic=%00", "producer=%00", "since=0001-01-01T00:00:00%2B14:00", "cursor=Wy0xLDJd"],
+)  # fmt: skip
+async def test_what_cannot_be_meant_is_told(way: Way, query: str) -> None:
+    status, problem = await way.call("GET", f"/rejections?{query}")
+    assert status == 422
+    assert problem["errors"]
+
+
+async def test_the_filters_hold_and_pages_follow_one_another(way: Way) -> None:
+    offset = await way.send(0, [(b"{", STRUCTURED), (None, STRUCTURED), (b"[", STRUCTURED)])
+    found = await eventually(lambda: rejected_at(way, 0, {offset, offset + 1, offset + 2}))
+    since = found[0]["received_at"]
+    path = f"/rejections?producer={way.name}&topic={way.topic}&since={since}&limit=1"
+    seen: list[JSON] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        _, answer = await way.call("GET", path + (f"&cursor={cursor}" if cursor else ""))
+        seen += answer["items"]
+        cursor = answer["next"]
+    assert [one["id"] for one in seen] == [one["id"] for one in found]
+    _, answer = await way.call("GET", f"/rejections?code=no_value&since={since}")
+    assert [one["offset"] for one in answer["items"]] == [offset + 1]
+    assert (await way.call("GET", f"/rejections?producer={way.name}&until={since}&kind=incomplete"))[1]["items"] == []
