@@ -67,13 +67,20 @@ class Throttle(logging.Filter):
         self._passed_at: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = (record.name, str(record.msg)), time.monotonic()
+        kind, now = (record.name, _kind(record)), time.monotonic()
         if now - self._passed_at.get(kind, -self._interval_seconds) < self._interval_seconds:
             return False
         if len(self._passed_at) >= THROTTLE_MAX_KINDS:
             self._passed_at.clear()
         self._passed_at[kind] = now
         return True
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """The message before its values are filled in. librdkafka's are nothing but values: the first is what it is of."""
+    message = str(record.msg)
+    named = message.startswith("%s") and isinstance(record.args, tuple) and record.args
+    return f"{message} {record.args[0]}" if named else message  # type: ignore[index]
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
