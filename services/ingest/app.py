@@ -50,12 +50,8 @@ def build(settings: IngestSettings) -> FastAPI:
     store, cache, publisher, admin = Store(database), AccessCache(), Publisher(settings), KafkaAdmin(settings)
     announcer = Announcer(settings, store, publisher, admin)
     keys = Access(settings, store, cache, announcer, admin)
-    clock, producers, rejections, documents = (
-        settings.domain_clock(),
-        Producers(cache, store),
-        Rejections(database),
-        NoDocuments(),
-    )
+    clock, producers, rejections = settings.domain_clock(), Producers(cache, store), Rejections(database)
+    documents = NoDocuments()
     edge = Edge(settings, clock, producers, publisher, rejections, documents)
     replayer = Replayer(settings, clock, producers, publisher, rejections, documents)
 
