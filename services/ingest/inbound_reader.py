@@ -164,8 +164,8 @@ class InboundReader:
                 continue
             offset = message.offset()
             assert offset is not None
-            if held is None or offset < (held.next_offset or 0):
-                continue  # no longer ours, or passed over by the second reader
+            if held is None:
+                continue  # no longer ours
             record, named = _inbound(message, place, offset)
             if not named:
                 taken.nameless.append(len(taken.records))
@@ -179,8 +179,10 @@ class InboundReader:
         if error.fatal():
             raise KafkaException(error)
         if held is not None and offset is not None and offset >= 0 and error.code() in _UNREAD:
-            if offset >= (held.next_offset or 0):  # else it was passed over meanwhile
+            if held.next_offset is None or offset >= held.next_offset:
                 taken.unread[place] = held.tenure, offset
+            else:  # the second reader has passed it over meanwhile
+                self._skip(place, held.tenure, held.next_offset)
             return
         _log.warning("the group's client: %s", error.str())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -45,8 +46,9 @@ def _name(raw: bytes) -> str:
 def batch(said: Sequence[Said], codec: str | None = None) -> bytes:
     """One batch of values with their headers."""
     builder = _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, -1, 1 << 31)
+    now = int(time.time() * 1000)
     for offset, (value, headers) in enumerate(said):
-        builder.append(offset, 1_700_000_000_000, None, value, [(_name(name), text) for name, text in headers])
+        builder.append(offset, now, None, value, [(_name(name), text) for name, text in headers])
     whole = bytes(builder.build())
     return whole if codec is None else _compressed(whole, *CODECS[codec])
 

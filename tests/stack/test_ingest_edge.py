@@ -133,8 +133,6 @@ async def test_all_good_records_are_taken_once_and_all_hostile_kept_once_though_
         mixed = [said for pair in zip(good, bad, strict=False) for said in pair] or good
         await way.send(start // BATCH_RECORDS % 3, mixed, "gzip" if start % 200 == 0 else None)
         sent += len(bad)
-        if start == GOOD // 4:
-            await kill_ingest(stack)
     for start in range(0, HOSTILE - sent, BATCH_RECORDS):
         await way.send(start // BATCH_RECORDS % 3, [hostile(way, start + n) for n in range(BATCH_RECORDS)])
 
@@ -220,6 +218,20 @@ async def test_while_postgresql_is_away_it_waits_commits_nothing_and_then_goes_o
     assert len(await eventually(lambda: rejected_at(way, 2, {offset, later}), timeout_seconds=30)) == 2
     await eventually(lambda: has_packs(way, 3), timeout_seconds=30)
     await eventually(lambda: committed(stack, way, 2) == later + 2)
+    assert stack.pid("ingest") == ingest
+
+
+async def test_when_kafka_was_away_and_an_instance_came_and_went_it_goes_on(stack: Stack, way: Way) -> None:
+    ingest = stack.pid("ingest")
+    second = stack.spawn_service("ingest")
+    for number in range(3):
+        await way.send(number, [way.good(f"two-{number}"), (b"{", STRUCTURED)])
+    await asyncio.to_thread(stack.restart_child, "kafka")
+    await eventually(lambda: has_packs(way, 3), timeout_seconds=30)
+    stack.end_service(second)
+    for number in range(3):
+        await way.send(number, [way.good(f"one-{number}")])
+    await eventually(lambda: has_packs(way, 6), timeout_seconds=30)
     assert stack.pid("ingest") == ingest
 
 
