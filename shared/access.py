@@ -16,6 +16,7 @@ from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
 from shared.keys import AccessRecord, Principal, key_hash, key_id_of
+from shared.rate import Rate
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
 
@@ -107,13 +108,18 @@ def require(*roles: str) -> Callable[[Request], Awaitable[Principal]]:
 
 
 def authenticate(request: Request) -> Principal:
-    """The caller of `request` by `Authorization: Bearer`. Raises Problem 401, or 503 until the keys have been read."""
+    """The caller of `request` by `Authorization: Bearer`.
+
+    Raises Problem 401, 429 if the key has called too often, or 503 until the keys have been read.
+    """
     cache: AccessCache = request.app.state.access
     if not cache.ready.is_set():  # a key that looks valid may be revoked further on
         raise Problem(503, "Starting", "the list of keys has not been read yet", retry_after_seconds=1)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     principal = cache.principal(key.strip()) if scheme.lower() == "bearer" else None
     if principal is not None:
+        requests: Rate = request.app.state.requests
+        requests.spend(principal.key_id)
         return principal
     detail = "the key is not valid" if key else "send an API key as 'Authorization: Bearer sw_…'"
     raise Problem(

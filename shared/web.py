@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
+from shared.rate import Rate
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
@@ -45,6 +46,7 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
     """An application with everything the services share; `readiness` names each part and whether it is there."""
     app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
+    app.state.requests = Rate("requests", settings.rate_requests_per_second, settings.rate_requests_burst)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Invalid, _invalid)
     app.add_exception_handler(Transient, _transient)

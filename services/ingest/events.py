@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.errors import Problem
 from shared.events.cloudevent import BATCH, BINARY, STRUCTURED, to_kafka
 from shared.keys import PRODUCER, Principal
+from shared.rate import Rate
 from shared.web import json_response
 
 _OBJECT: Final = {"schema": {"type": "object"}}
@@ -31,12 +32,15 @@ _REQUEST: Final[dict[str, Any]] = {
 def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIRouter:
     routes = APIRouter()
     limits = intake.Limits(settings.batch_limit_events, timedelta(seconds=settings.future_tolerance_seconds))
+    rate = Rate("events", settings.rate_events_per_second, settings.rate_events_burst)
 
     @routes.post("/events", status_code=202, openapi_extra=_REQUEST)
     async def post_events(request: Request, sender: Annotated[Principal, Depends(require(PRODUCER))]) -> Response:
         body = await request.body()
         try:
-            events = intake.read(request.headers, body, sender, clock.now(), limits)
+            told = intake.told(request.headers, body, limits)
+            rate.spend(sender.key_id, len(told))
+            events = intake.judged(told, sender, clock.now(), limits)
         except Problem as problem:
             _count(problem)
             raise

@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+import pytest
+from fastapi import Depends, FastAPI
 from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
+from shared.access import AccessCache, require
+from shared.keys import VIEWER, AccessRecord, new_key
+from shared.rate import Rate
 from shared.web import LIMIT_DEFAULT, Limit, create_app
 
 
 def application(**more: Any) -> FastAPI:
-    """An application of the service ingest with one route, /rows, that answers its limit."""
+    """An application of the service ingest with the routes /rows, which answers its limit, and /mine, for viewers."""
     settings = IngestSettings.load(
         database_url="unused",
         kafka_password="unused",
@@ -30,6 +34,13 @@ def application(**more: Any) -> FastAPI:
 
     app = create_app(settings, "test", life, dict)
 
+    app.state.access = AccessCache()
+    app.state.access.ready.set()
+
+    @app.get("/mine", dependencies=[Depends(require(VIEWER))])
+    async def mine() -> str:
+        return "mine"
+
     @app.get("/rows")
     async def rows(limit: Limit) -> int:
         return limit
@@ -37,7 +48,7 @@ def application(**more: Any) -> FastAPI:
     return app
 
 
-async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple[int, Any]:
+async def answer(app: FastAPI, method: str, path: str, query: str = "", *, key: str = "") -> tuple[int, Any]:
     """Status and JSON of the answer to a request without a body."""
     scope = {
         "type": "http",
@@ -45,7 +56,7 @@ async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": [],
+        "headers": [(b"authorization", f"Bearer {key}".encode())] if key else [],
     }
     sent: list[Any] = []
 
@@ -81,3 +92,39 @@ async def test_a_list_has_as_many_rows_as_is_asked_for_up_to_the_setting() -> No
     assert await answer(application(page_limit=20), "GET", "/rows") == (200, 20)
     status, problem = await answer(app, "GET", "/rows", "limit=201")
     assert (status, [(fault["field"], fault["code"]) for fault in problem["errors"]]) == (422, [("limit", "range")])
+
+
+def viewer(app: FastAPI) -> str:
+    """The key of a new viewer."""
+    fresh = new_key()
+    app.state.access.put(AccessRecord(fresh.key_id, fresh.sha256, VIEWER, "someone"))
+    return fresh.key
+
+
+async def test_a_key_that_calls_too_often_waits_and_others_do_not() -> None:
+    now, app = 1_000.0, application()
+    app.state.requests = Rate("requests", 2, 3, now_seconds=lambda: now)
+    eager, other = viewer(app), viewer(app)
+    assert [(await answer(app, "GET", "/mine", key=eager))[0] for _ in range(4)] == [200, 200, 200, 429]
+    status, problem = await answer(app, "GET", "/mine", key=eager)
+    assert (status, problem["title"], [fault["code"] for fault in problem["errors"]]) == (
+        429,
+        "Too Many Requests",
+        ["rate"],
+    )
+    assert (await answer(app, "GET", "/mine", key=other))[0] == 200
+    now += 1
+    assert (await answer(app, "GET", "/mine", key=eager))[0] == 200
+
+
+async def test_who_has_no_key_is_not_counted() -> None:
+    app = application()
+    for key in ("", "nonsense", f"{viewer(app)[:-1]}!"):
+        assert (await answer(app, "GET", "/mine", key=key))[0] == 401
+    assert len(app.state.requests) == 0
+
+
+def test_a_burst_smaller_than_a_batch_stops_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        application(rate_events_burst=999)
+    assert "RATE_EVENTS_BURST" in capsys.readouterr().err
