@@ -20,9 +20,11 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
+from shared.http_protocol import BoundedHttp
 from shared.rate import Rate
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
@@ -52,6 +54,7 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
     app.add_exception_handler(Transient, _transient)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
     _add_open_routes(app, readiness)
     app.add_middleware(_BodyLimit, limit_bytes=settings.body_limit_bytes)
@@ -81,6 +84,8 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
         app,
         host=settings.http_host,
         port=settings.http_port,
+        http=BoundedHttp,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -152,6 +157,15 @@ async def _parameters(_: Request, error: Exception) -> Response:
         for item in error.errors()
     ]
     return problem_response(Problem(422, "Invalid", "the request has errors", faults))
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    """A caller who goes away in the middle of its request reads no answer, and is no fault of ours."""
+    return problem_response(_client_gone())
+
+
+def _client_gone() -> Problem:
+    return Problem(499, "Client Closed Request", "the caller went away")
 
 
 async def _bug(_: Request, error: Exception) -> Response:
@@ -257,7 +271,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         while not (await asyncio.wait([task], timeout=GONE_CHECK_SECONDS))[0]:
             if await request.is_disconnected():
-                raise Problem(499, "Client Closed Request", "the caller went away")
+                raise _client_gone()
         return task.result()
     finally:
         await stop_tasks(task)

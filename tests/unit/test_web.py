@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
@@ -48,8 +48,13 @@ def application(**more: Any) -> FastAPI:
     return app
 
 
-async def answer(app: FastAPI, method: str, path: str, query: str = "", *, key: str = "") -> tuple[int, Any]:
-    """Status and JSON of the answer to a request without a body."""
+EMPTY_BODY: dict[str, Any] = {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def answer(
+    app: FastAPI, method: str, path: str, query: str = "", *, key: str = "", message: dict[str, Any] = EMPTY_BODY
+) -> tuple[int, Any]:
+    """Status and JSON of the answer to a request whose only message is `message`."""
     scope = {
         "type": "http",
         "method": method,
@@ -61,7 +66,7 @@ async def answer(app: FastAPI, method: str, path: str, query: str = "", *, key: 
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return message
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -69,6 +74,17 @@ async def answer(app: FastAPI, method: str, path: str, query: str = "", *, key: 
     await app(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], json.loads(body) if body else None
+
+
+async def test_a_caller_who_goes_away_in_the_middle_is_no_fault_of_ours() -> None:
+    app = application()
+
+    @app.post("/body")
+    async def body(request: Request) -> int:
+        return len(await request.body())
+
+    status, problem = await answer(app, "POST", "/body", message={"type": "http.disconnect"})
+    assert (status, problem["detail"]) == (499, "the caller went away")
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:
