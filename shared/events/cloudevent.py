@@ -100,12 +100,17 @@ def is_json(content_type: str) -> bool:
 
 
 def from_http_binary(headers: Mapping[str, str], body: bytes) -> Said:
-    """An event whose attributes are `ce-*` headers, names in small letters. Raises Invalid if a part cannot be read."""
-    attributes = {
-        name.removeprefix(_HTTP_PREFIX): _header_text(name, value)
-        for name, value in headers.items()
-        if name.startswith(_HTTP_PREFIX)
-    }
+    """An event whose attributes are `ce-*` headers, names in small letters. Raises Invalid if a part cannot be read.
+
+    The items of `headers` may name one several times: no two readers would agree on which counts.
+    """
+    attributes: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.startswith(_HTTP_PREFIX):
+            attribute = name.removeprefix(_HTTP_PREFIX)
+            if attribute in attributes:
+                raise Invalid([Fault(attribute, "duplicate_header", f"the header {name} stands twice")])
+            attributes[attribute] = _header_text(name, value)
     return Said(attributes, loads(body))
 
 

@@ -6,65 +6,22 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.stack import Stack
 from shared import topics
 from shared.events import catalogue, reader
 from shared.events.cloudevent import BATCH, STRUCTURED
 from shared.events.fields import check_digit
+from tests.stack.trusted_log import Log
 from tests.stack.waiting import eventually
 
-TRUSTED = (topics.MOVEMENTS, topics.REGISTRY)
 STOP_TIMEOUT_SECONDS = 10.0
 PUBLISH_TIMEOUT_SECONDS = 10.0  # the default of publish_timeout_seconds
 GTIN = "0952000001001" + check_digit("0952000001001")
-
-
-class Log:
-    """The trusted topics as an administrator reads them."""
-
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
-
-    async def ends(self) -> dict[TopicPartition, int]:
-        """The next offset of every partition."""
-        await self._consumer._client.force_metadata_update()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in TRUSTED
-            for number in self._consumer.partitions_for_topic(topic) or ()
-        ]
-        found: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
-        return found
-
-    async def at(self, topic: str, partition: int, offset: int) -> ConsumerRecord[bytes, bytes]:
-        place = TopicPartition(topic, partition)
-        self._consumer.assign([place])
-        self._consumer.seek(place, offset)
-        return await self._consumer.getone(place)
-
-
-@pytest.fixture
-async def log(stack: Stack) -> AsyncIterator[Log]:
-    login = stack.kafka.admin_login
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=login.bootstrap,
-        security_protocol=login.security_protocol,
-        sasl_mechanism=login.sasl_mechanism,
-        sasl_plain_username=login.username,
-        sasl_plain_password=login.password,
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    consumer._client.set_topics(TRUSTED)
-    yield Log(consumer)
-    await consumer.stop()
 
 
 class Producer:
