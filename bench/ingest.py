@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from bench.ground import Ground
 from bench.load import ANSWER_TIMEOUT_SECONDS, Loaded, Orders
@@ -133,18 +134,14 @@ def _running(ground: Ground, name: str) -> Iterator[int]:
 
 def _recorded(ground: Ground) -> int:
     """How many records the trusted topics hold."""
-    consumer = Consumer({**ground.kafka, "group.id": "bench-ends"})
-    try:
-        listed = consumer.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
-        places = [
-            TopicPartition(topic, number)
-            for topic in (topics.MOVEMENTS, topics.REGISTRY)
-            for number in listed[topic].partitions
-        ]
-        marks = [consumer.get_watermark_offsets(place, timeout=KAFKA_TIMEOUT_SECONDS) for place in places]
-    finally:
-        consumer.close()
-    return sum(end for _, end in marks)
+    admin = AdminClient(ground.kafka)
+    listed = admin.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
+    ends = {
+        TopicPartition(topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic in (topics.MOVEMENTS, topics.REGISTRY)
+        for number in listed[topic].partitions
+    }
+    return sum(found.result(KAFKA_TIMEOUT_SECONDS).offset for found in admin.list_offsets(ends).values())
 
 
 def _cpu_seconds(ground: Ground, name: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from shared.telemetry import logger
 
 RECONNECT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.5
+PRINCIPALS_KEPT: Final = 4_096
 
 log = logger(__name__)
 
@@ -60,7 +62,7 @@ class AccessCache:
             return None
         if not hmac.compare_digest(record.sha256, key_hash(key)):
             return None
-        return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
+        return _principal(record)
 
     async def follow(self, settings: ServiceSettings) -> None:
         """Reads the topic from its beginning for ever; starts again when Kafka has been away."""
@@ -93,6 +95,11 @@ class AccessCache:
                     self.ready.set()
         finally:
             await consumer.stop()
+
+
+@lru_cache(PRINCIPALS_KEPT)  # the same few call again and again
+def _principal(record: AccessRecord) -> Principal:
+    return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
 
 
 def require(*roles: str) -> Callable[[Request], Awaitable[Principal]]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cache
 from types import FrameType
 from typing import Annotated, Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ import orjson
 import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -237,6 +238,11 @@ class _BodyLimit:
         await self.app(scope, bounded, send)
 
 
+@cache  # of methods, routes and statuses there are only so many
+def _series(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return HTTP_REQUESTS.labels(service, method, route, str(status)), HTTP_SECONDS.labels(service, route)
+
+
 class _Measured:
     """Counts and times every answer by its method and its route's template, of which there are only so many."""
 
@@ -261,8 +267,9 @@ class _Measured:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-            HTTP_REQUESTS.labels(self.service, method, route, str(status)).inc()
-            HTTP_SECONDS.labels(self.service, route).observe(time.perf_counter() - started)
+            requests, seconds = _series(self.service, method, route, status)
+            requests.inc()
+            seconds.observe(time.perf_counter() - started)
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

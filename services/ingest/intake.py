@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,6 +44,7 @@ def judged(told: Sequence[Telling], sender: Principal, now: datetime, limits: Li
     """
     events: list[CloudEvent] = []
     found: list[Fault] = []
+    latest = now + limits.ahead
     for index, said in enumerate(told):
         try:
             event = cloudevent.check(said(), index)
@@ -51,10 +52,10 @@ def judged(told: Sequence[Telling], sender: Principal, now: datetime, limits: Li
             found += (_at(index, fault) for fault in error.faults)
             if isinstance(error, NotValid):
                 found += authority.faults_of_part(sender, error.part, index)
-                found += _future(error.part.time, index, error.part.id, now, limits.ahead)
+                found += _future(error.part.time, index, error.part.id, now, latest)
             continue
         found += authority.faults(sender, event, index)
-        found += _future(event.time, index, event.id, now, limits.ahead)
+        found += _future(event.time, index, event.id, now, latest)
         events.append(event)
     if found:
         raise Problem(*_verdict(found), faults=found)
@@ -119,10 +120,12 @@ def _at(index: int, fault: Fault) -> Fault:
     return Fault(fault.field, fault.code, fault.detail, index, fault.id)
 
 
-def _future(time: datetime | None, index: int, id: str | None, now: datetime, ahead: timedelta) -> Iterator[Fault]:
-    if time is not None and time > now + ahead:
-        detail = f"the time is more than {ahead.total_seconds():.0f} s ahead of ours, {now.isoformat()}"
-        yield Fault("time", FUTURE_TIME, detail, index, id)
+def _future(time: datetime | None, index: int, id: str | None, now: datetime, latest: datetime) -> Sequence[Fault]:
+    if time is None or time <= latest:
+        return ()
+    ahead = latest - now
+    detail = f"the time is more than {ahead.total_seconds():.0f} s ahead of ours, {now.isoformat()}"
+    return (Fault("time", FUTURE_TIME, detail, index, id),)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

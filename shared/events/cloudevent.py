@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -37,9 +38,9 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.+-]+\+json)")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A CloudEvent as it was sent: the attributes we use, and data of which nothing is known yet."""
+# Made by the thousand a second: a struct takes a tenth of the time of a frozen dataclass.
+class Said(msgspec.Struct, frozen=True):
+    """A CloudEvent as it was sent: its attributes, beside which other names may stand, and data of unknown content."""
 
     attributes: Mapping[str, Any]
     data: Any
@@ -51,8 +52,7 @@ class Said:
         return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_CHARACTERS else None
 
 
-@dataclass(frozen=True, slots=True)
-class CloudEvent:
+class CloudEvent(msgspec.Struct, frozen=True):
     """A valid event of the catalogue. `time` is in UTC."""
 
     source: str
@@ -128,9 +128,8 @@ def from_structured(value: Any, index: int | None = None) -> Said:
     """An event as one JSON object. Raises Invalid if it is none."""
     if not isinstance(value, dict):
         raise Invalid([Fault(None, NO_CLOUDEVENT, "a CloudEvent is a JSON object", index)])
-    attributes = {name: item for name, item in value.items() if name not in ("data", "data_base64")}
-    said = Said(attributes, value.get("data"))
-    return said if "data_base64" not in value else Said(attributes, _decoded(value, said.id, index))
+    said = Said(value, value.get("data"))
+    return said if "data_base64" not in value else Said(value, _decoded(value, said.id, index))
 
 
 def _decoded(value: dict[str, Any], id: str | None, index: int | None) -> Any:
@@ -151,15 +150,19 @@ def check(said: Said, index: int | None = None) -> CloudEvent:
     Raises Invalid if it is no CloudEvent, NotValid with every fault if it is none of the catalogue.
     """
     found = _envelope_faults(said, index)
-    if any(fault.code == NO_CLOUDEVENT for fault in found):
+    if found and any(fault.code == NO_CLOUDEVENT for fault in found):
         raise Invalid(found)
-    source = None if any(fault.field == "source" for fault in found) else said.attributes["source"]
     time = _time_of(said, index, found)
     known = _type_of(said, index, found)
     data = None if known is None else _data_of(known, said, index, found)
-    if found or source is None or time is None or known is None or data is None:
-        raise NotValid(found, Part(said.id, source, None if known is None else known.name, time, said.data))
-    return CloudEvent(source, said.attributes["id"], known.name, time, data)
+    if found or time is None or known is None or data is None:
+        raise NotValid(found, _part(said, found, known, time))
+    return CloudEvent(said.attributes["source"], said.attributes["id"], known.name, time, data)
+
+
+def _part(said: Said, found: Sequence[Fault], known: EventType | None, time: datetime | None) -> Part:
+    source = None if any(fault.field == "source" for fault in found) else said.attributes["source"]
+    return Part(said.id, source, None if known is None else known.name, time, said.data)
 
 
 def _time_of(said: Said, index: int | None, found: list[Fault]) -> datetime | None:
@@ -186,12 +189,13 @@ def _data_of(known: EventType, said: Said, index: int | None, found: list[Fault]
 
 
 def _envelope_faults(said: Said, index: int | None) -> list[Fault]:
+    attributes = said.attributes
     found = [
         Fault(name, *fault, index, said.id)
-        for name, fault_of in _ATTRIBUTES.items()
-        if (fault := fault_of(name, said.attributes.get(name))) is not None
+        for name, fault_of in _ATTRIBUTES
+        if (fault := fault_of(name, attributes.get(name))) is not None
     ]
-    content_type = said.attributes.get("datacontenttype", BINARY)
+    content_type = attributes.get("datacontenttype", BINARY)
     if content_type != BINARY and not (isinstance(content_type, str) and is_json(content_type)):
         detail = "the data of an event is application/json"
         found.append(Fault("datacontenttype", "choice", detail, index, said.id))
@@ -215,7 +219,7 @@ def _id_fault(name: str, value: Any) -> tuple[str, str] | None:
         return fault
     if len(value) > corrections.EVENT_ID_CHARACTERS:
         return "length", f"an id has at most {corrections.EVENT_ID_CHARACTERS} characters"
-    if _UNPRINTABLE.search(value):
+    if not value.isprintable() and _UNPRINTABLE.search(value):
         return "control_character", "holds a control character or a lone surrogate"
     return None
 
@@ -230,7 +234,12 @@ def _source_fault(name: str, value: Any) -> tuple[str, str] | None:
     return None
 
 
-_ATTRIBUTES: Final = {"specversion": _version_fault, "id": _id_fault, "source": _source_fault, "type": _text_fault}
+_ATTRIBUTES: Final = (
+    ("specversion", _version_fault),
+    ("id", _id_fault),
+    ("source", _source_fault),
+    ("type", _text_fault),
+)
 
 
 def _time(value: Any) -> datetime | Fault:

@@ -33,6 +33,7 @@ LAST_YEAR: Final = 2199
 ID_CHARACTERS: Final = 100
 KEY_CHARACTERS: Final = 401
 IDENTIFIER_CACHE_KEYS: Final = 32_768
+DAY_CACHE_KEYS: Final = 8_192
 
 COUNTRIES: Final = frozenset(country.alpha_2 for country in pycountry.countries)
 
@@ -120,15 +121,25 @@ def _atc(value: str) -> str:
 
 
 def _date(value: Any) -> Any:
-    if type(value) is date:
-        day = value
-    elif isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            day = date.fromisoformat(value)
-        except ValueError:
-            _refuse("date", "there is no such day")
-    else:
+    if isinstance(value, str):
+        return _day(value)
+    if type(value) is not date:
         _refuse("date", "a date is a string like 2026-11-23")
+    return _in_range(value)
+
+
+@lru_cache(DAY_CACHE_KEYS)  # the same days come again and again; a fault is never cached
+def _day(value: str) -> date:
+    if not _DATE.fullmatch(value):
+        _refuse("date", "a date is a string like 2026-11-23")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        _refuse("date", "there is no such day")
+    return _in_range(day)
+
+
+def _in_range(day: date) -> date:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         _refuse("range", f"the year is not within {FIRST_YEAR} to {LAST_YEAR}")
     return day
@@ -158,7 +169,7 @@ def _above_zero(value: Decimal) -> Decimal:
 
 
 def _printable(value: str) -> str:
-    if _UNPRINTABLE.search(value):
+    if not value.isprintable() and _UNPRINTABLE.search(value):
         _refuse("control_character", "holds a control character or a lone surrogate")
     if value != value.strip():
         _refuse("pattern", "begins or ends with white space")

@@ -222,6 +222,24 @@ async def test_a_batch_is_answered_in_its_own_order(maker: Producer, log: Log, e
         assert dict(record.headers)["ce_id"].decode() == item["id"]
 
 
+async def test_requests_at_the_same_time_are_each_told_their_own_places(maker: Producer, log: Log) -> None:
+    before = await log.size()
+
+    async def sent(number: int) -> list[tuple[str, int, int]]:
+        batch = [maker.released(f"at-once-{number}-{item}", lot=f"L{item}") for item in range(1 + number % 3)]
+        status, answer, _ = await maker.send(batch, BATCH)
+        assert status == 202
+        assert [item["id"] for item in answer["accepted"]] == [event["id"] for event in batch]
+        return [(item["id"], item["partition"], item["offset"]) for item in answer["accepted"]]
+
+    told = [place for places in await asyncio.gather(*map(sent, range(150))) for place in places]
+    assert len({(partition, offset) for _, partition, offset in told}) == len(told) == 300
+    assert await log.size() - before == len(told)
+    for id, partition, offset in told[::10]:
+        record = await log.at(topics.MOVEMENTS, partition, offset)
+        assert dict(record.headers)["ce_id"].decode() == id
+
+
 async def test_an_empty_batch_is_accepted(maker: Producer, log: Log) -> None:
     before = await log.ends()
     status, answer, _ = await maker.send([], BATCH)
