@@ -28,6 +28,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _SPACES: Final = (b" ", b"\t", b"\n", b"\r")
 _UPPER_CONTROL: Final = re.compile(b"\xc2[\x80-\x9f]")
+# Of control characters and surrogates, and of a few that are neither.
+_HIDING_ESCAPE: Final = re.compile(rb"\\u(?:00[01789]|[dD][89a-fA-F])")
 
 
 class _Doubtful(Exception):
@@ -45,11 +47,13 @@ def loads(body: bytes) -> Any:
 def _plain(body: bytes) -> Any:
     """The value of a body that hides nothing. Raises _Doubtful or JSONDecodeError of any other.
 
-    Without a backslash there is no escape, and every quote begins or ends a text. So each key ends in a quote that a
-    colon follows, and there are at least as many of these as keys that were written. Are there no more of them than
-    keys that were read, no key stands twice.
+    Where no quote is escaped, every quote begins or ends a text. So each key ends in a quote that a colon follows, and
+    there are at least as many of these as keys that were written. Are there no more of them than keys that were read,
+    no key stands twice.
     """
-    if b"\\" in body or b"\x7f" in body or (not body.isascii() and _UPPER_CONTROL.search(body)):
+    if b"\x7f" in body or (not body.isascii() and _UPPER_CONTROL.search(body)):
+        raise _Doubtful
+    if b"\\" in body and (body.count(b"\\") != body.count(b"\\u") or _HIDING_ESCAPE.search(body)):
         raise _Doubtful
     for space in _SPACES:
         if space in body and space + b":" in body:

@@ -7,10 +7,11 @@ import gc
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from services.ingest import access, catalogue_pages, events
 from services.ingest.access import Access
@@ -66,7 +67,9 @@ def build(settings: IngestSettings) -> FastAPI:
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access = cache
-    app.include_router(events.router(settings, publisher, settings.domain_clock()))
+    for_events = events.router(settings, publisher, settings.domain_clock())
+    app.router.routes.insert(0, events.Direct(cast(APIRoute, for_events.routes[0])))
+    app.include_router(for_events)
     app.include_router(access.router(store, keys))
     app.include_router(catalogue_pages.router(settings))
     return app

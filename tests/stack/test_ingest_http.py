@@ -240,6 +240,22 @@ async def test_requests_at_the_same_time_are_each_told_their_own_places(maker: P
         assert dict(record.headers)["ce_id"].decode() == id
 
 
+async def test_only_post_is_taken_and_every_request_is_counted_by_its_route(
+    http: aiohttp.ClientSession, credentials: dict[str, Any], maker: Producer
+) -> None:
+    assert (await maker.send(maker.released("counted-1")))[0] == 202
+    headers = {"Authorization": f"Bearer {maker.key}"}
+    for method in ("GET", "PUT", "DELETE"):
+        async with http.request(method, f"{credentials['ingest']}/events", headers=headers) as answer:
+            assert answer.status == 405
+    async with http.get(f"{credentials['ingest']}/metrics") as answer:
+        counted = [line for line in (await answer.text()).splitlines() if 'route="/events"' in line]
+    for told in ('method="POST",route="/events",service="ingest",status="202"', 'method="PUT"'):
+        assert any(told in line for line in counted), told
+    async with http.get(f"{credentials['ingest']}/openapi.json", headers=headers) as answer:
+        assert list((await answer.json())["paths"]["/events"]) == ["post"]
+
+
 async def test_an_empty_batch_is_accepted(maker: Producer, log: Log) -> None:
     before = await log.ends()
     status, answer, _ = await maker.send([], BATCH)

@@ -191,6 +191,12 @@ def written(draw: st.DrawFn, depth: int = 0) -> str:
 @example("[" * MAX_DEPTH + "]" * MAX_DEPTH)
 @example("[" * MAX_DEPTH + '{"a":1}' + "]" * MAX_DEPTH)
 @example('{"a":"\x85"}')
+@example('{"a":"\\u0085"}')
+@example('{"a":"\\uD83D\\uDC8A"}')
+@example('{"a":"\\\\u0041"}')
+@example('{"a":1,"\\u0061":2}')
+@example('{"\\u0022:":1,"a":2}')
+@example('{"a":"\\u00zz"}')
 @example("18446744073709551616")
 def test_what_is_read_fast_is_read_alike(text: str) -> None:
     body = text.encode("utf-8", "surrogatepass")
