@@ -79,7 +79,7 @@ def _told(name: str, rounds: list[Round]) -> dict[str, Any]:
 
 
 def _round(ground: Ground, name: str, port: int, shape: Shape, seconds: float) -> Round:
-    _load(ground, port, shape, WARM_UP_SECONDS)
+    _load(ground, port, shape, min(seconds, WARM_UP_SECONDS))
     before, cpu = _recorded(ground), _cpu_seconds(ground, name)
     loaded = _load(ground, port, shape, seconds)
     spent = {process: round(used - cpu[process], 2) for process, used in _cpu_seconds(ground, name).items()}
@@ -91,19 +91,22 @@ def _round(ground: Ground, name: str, port: int, shape: Shape, seconds: float) -
 
 
 def _load(ground: Ground, port: int, shape: Shape, seconds: float) -> Loaded:
-    """Raises Failed if any answer is not 202."""
+    """Raises Failed if any answer is not 202, or none comes."""
     told = ground.stack.credentials["producers"]
     senders = tuple(Sender(told[name]["key"], told[name]["gln"][0]) for name in SENDERS)
     orders = Orders(HOST, port, senders, shape.connections, shape.events, seconds)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=msgspec.json.encode(orders),
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env=PYTHON,
-        timeout=seconds + ANSWER_TIMEOUT_SECONDS + PREPARE_TIMEOUT_SECONDS,
-        check=True,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.load"],
+            input=msgspec.json.encode(orders),
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=PYTHON,
+            timeout=seconds + ANSWER_TIMEOUT_SECONDS + PREPARE_TIMEOUT_SECONDS,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        raise Failed(f"the load generator: {error}") from None
     loaded = msgspec.json.decode(done.stdout, type=Loaded)
     if loaded.refused is not None:
         raise Failed(f"an answer was not 202: {loaded.refused}")

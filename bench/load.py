@@ -125,10 +125,10 @@ async def load(orders: Orders) -> Loaded:
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
     taken = sorted(took for one in connections for took in one.seconds)
     refused = next((one.refused for one in connections if one.refused), None)
-    return Loaded(len(taken), seconds, cpu_seconds, _percentile(taken, 0.5), _percentile(taken, 0.99), refused)
+    return Loaded(len(taken), seconds, cpu_seconds, percentile(taken, 0.5), percentile(taken, 0.99), refused)
 
 
-def _percentile(taken: list[float], share: float) -> float:
+def percentile(taken: list[float], share: float) -> float:
     """In milliseconds."""
     return round(taken[min(len(taken) - 1, int(len(taken) * share))] * 1000, 2) if taken else 0.0
 
