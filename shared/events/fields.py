@@ -52,7 +52,7 @@ class EventData(BaseModel):
 
     def canonical(self) -> bytes:
         """Compact JSON with defaults left out: equal content gives equal bytes."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        return type(self).__pydantic_serializer__.to_json(self, by_alias=True, exclude_defaults=True)
 
 
 class Told(EventData):
@@ -76,7 +76,6 @@ def check_digit(digits: str) -> str:
     return str(-(3 * odd + even) % 10)
 
 
-@lru_cache(IDENTIFIER_CACHE_KEYS)  # the same products and firms come again and again; a fault is never cached
 def _digits(value: str, lengths: tuple[int, ...], name: str) -> str:
     if not (value.isascii() and value.isdigit() and len(value) in lengths):
         _refuse("pattern", f"a {name} has {' or '.join(map(str, lengths))} digits")
@@ -85,11 +84,13 @@ def _digits(value: str, lengths: tuple[int, ...], name: str) -> str:
     return value
 
 
+@lru_cache(IDENTIFIER_CACHE_KEYS)  # the same products come again and again; a fault is never cached
 def gtin(value: str) -> str:
     """`value` padded to 14 digits. Raises PydanticCustomError `pattern` or `check_digit`."""
     return _digits(value, _GTIN_DIGITS, "GTIN").zfill(14)
 
 
+@lru_cache(IDENTIFIER_CACHE_KEYS)
 def gln(value: str) -> str:
     """`value`, a GLN. Raises PydanticCustomError `pattern` or `check_digit`."""
     return _digits(value, (13,), "GLN")
