@@ -18,7 +18,7 @@ import uvloop
 
 from bench.sent import SEED, Sender, requests
 
-EVENTS_PREPARED: Final = 20_000
+EVENTS_PREPARED: Final = 10_000
 # How long an answer may take before the run has failed.
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 EXPECTED: Final = b"HTTP/1.1 202"

@@ -62,14 +62,15 @@ def _request(sender: Sender, host: str, events: list[JSON]) -> bytes:
 
 def _events(sender: Sender, random: Random, seed: int) -> Iterator[JSON]:
     products = gtins(PRODUCTS)
+    samples = {name: sample(name) for name in TYPES}
     number = 0
     while True:
         [type_] = random.choices(tuple(TYPES), tuple(TYPES.values()))
         gtin = random.choice(products)
-        event = {**copy.deepcopy(sample(type_)), "id": f"{seed}-{number}", "source": f"urn:gln:{sender.gln}"}
+        event = {**copy.deepcopy(samples[type_]), "id": f"{seed}-{number}", "source": f"urn:gln:{sender.gln}"}
         data = _varied(event["data"], sender, gtin, random)
         if type_ == "supply.event.corrected.v1":
-            original = _varied(copy.deepcopy(sample(_ORIGINAL))["data"], sender, gtin, random)
+            original = _varied(copy.deepcopy(samples[_ORIGINAL])["data"], sender, gtin, random)
             corrects = {"source": event["source"], "id": f"{seed}-{number - 1}", "type": _ORIGINAL}
             data |= {"corrects": corrects, "key": gtin, "replacement": {"type": _ORIGINAL, "data": original}}
         yield {**event, "data": data}
