@@ -77,6 +77,8 @@ def _keys_in(value: dict[str, Any] | list[Any], depth: int) -> int:
         items, count = value.values(), len(value)
     for item in items:
         kind = type(item)
+        if kind is str:  # as nearly all are
+            continue
         if kind is dict or kind is list:
             count += _keys_in(item, depth - 1)
         elif kind is float:

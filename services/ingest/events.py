@@ -18,7 +18,7 @@ from services.ingest.settings import IngestSettings
 from shared.access import require
 from shared.clock import Clock
 from shared.errors import Problem
-from shared.events.cloudevent import BATCH, BINARY, STRUCTURED, to_kafka
+from shared.events.cloudevent import BATCH, BINARY, STRUCTURED, Record, to_kafka
 from shared.keys import PRODUCER, Principal
 from shared.rate import Rate
 from shared.web import json_response
@@ -65,7 +65,18 @@ def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIR
 
     @routes.post("/events", status_code=202, openapi_extra=_REQUEST)
     async def post_events(request: Request, sender: Annotated[Principal, Depends(require(PRODUCER))]) -> Response:
-        body = await request.body()
+        named, records = read(request, await request.body(), sender)
+        places = await publisher.publish(records)
+        for topic, number in Counter(place.topic for place in places).items():
+            _accepted_on(topic).inc(number)
+        accepted = [
+            {"id": id, "type": type_, "topic": topic, "partition": partition, "offset": offset}
+            for (id, type_), (topic, partition, offset) in zip(named, places, strict=True)
+        ]
+        return json_response({"accepted": accepted}, 202)
+
+    def read(request: Request, body: bytes, sender: Principal) -> tuple[list[tuple[str, str]], list[Record]]:
+        """Id and type of each event, and its record: all that is kept of them while Kafka is waited for."""
         try:
             told = intake.told(request.headers, body, limits)
             rate.spend(sender.key_id, len(told))
@@ -73,14 +84,7 @@ def router(settings: IngestSettings, publisher: Publisher, clock: Clock) -> APIR
         except Problem as problem:
             _count(problem)
             raise
-        places = await publisher.publish([to_kafka(event) for event in events])
-        for topic, number in Counter(place.topic for place in places).items():
-            _accepted_on(topic).inc(number)
-        accepted = [
-            {"id": event.id, "type": event.type, "topic": topic, "partition": partition, "offset": offset}
-            for event, (topic, partition, offset) in zip(events, places, strict=True)
-        ]
-        return json_response({"accepted": accepted}, 202)
+        return [(event.id, event.type) for event in events], [to_kafka(event) for event in events]
 
     return routes
 

@@ -32,12 +32,6 @@ class Batch:
         self.first_offset: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.first_offset.add_done_callback(_looked_at)
 
-    def append(self, record: Record) -> int | None:
-        """The number of `record` in the batch, None if that is full; an empty one takes a record of any size."""
-        _, key, value, headers = record
-        told = self.builder.append(timestamp=None, key=key, value=value, headers=headers)
-        return None if told is None else int(told.offset)
-
 
 class Lanes:
     """The lanes of one client, to topics with so many `partitions`."""
@@ -66,12 +60,13 @@ class _Lane:
     def add(self, record: Record) -> tuple[Batch, int]:
         if self._failure is not None:
             raise copy.copy(self._failure)
+        _, key, value, headers = record
         batch = self._waiting[-1] if self._waiting else self._open()
-        if (number := batch.append(record)) is None:
+        told = batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        if told is None:  # it is full; an empty one takes a record of any size
             batch = self._open()
-            number = batch.append(record)
-        assert number is not None
-        return batch, number
+            told = batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        return batch, told.offset
 
     def _open(self) -> Batch:
         batch = Batch(self._topic, self._partition, self._producer.create_batch())
