@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
 from shared.keys import PRODUCER, AccessRecord, Principal, key_hash, key_id_of
+from shared.rate import Rate
 from shared.sessions import Session
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
@@ -25,6 +27,7 @@ SESSION_COOKIE: Final = "supply_watch_session"
 READING: Final = ("GET", "HEAD")
 RECONNECT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.5
+PRINCIPALS_KEPT: Final = 4_096
 
 log = logger(__name__)
 
@@ -109,6 +112,7 @@ class AccessCache:
             await consumer.stop()
 
 
+@lru_cache(PRINCIPALS_KEPT)  # the same few call again and again
 def _principal(record: AccessRecord) -> Principal:
     return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
 
@@ -136,7 +140,7 @@ def require(*roles: str) -> Require:
 def authenticate(request: Request) -> Principal:
     """The caller of `request` by `Authorization: Bearer`; one who only reads, also by the session of a browser.
 
-    Raises Problem 401, or 503 until the keys have been read.
+    Raises Problem 401, 429 if the key has called too often, or 503 until the keys have been read.
     """
     cache = keys_of(request)
     authorization = request.headers.get("authorization")
@@ -149,7 +153,14 @@ def authenticate(request: Request) -> Principal:
         detail = "the key is not valid"
     if principal is None:
         raise unauthorized(detail)
+    count(request, principal)
     return principal
+
+
+def count(request: Request, principal: Principal) -> None:
+    """Raises Problem 429 if the key of `principal` has called too often, itself or by its sessions."""
+    requests: Rate = request.app.state.requests
+    requests.spend(principal.key_id)
 
 
 def keys_of(request: Request) -> AccessCache:

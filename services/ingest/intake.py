@@ -20,6 +20,9 @@ TOO_MANY: Final = "too_many"
 MEDIA_TYPE: Final = "media_type"
 CONTENT_ENCODING: Final = "content_encoding"
 
+# Reads one event when it is called, so that one that cannot be read does not hide the others. Raises Invalid.
+Telling = Callable[[], Said]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -30,14 +33,17 @@ class Limits:
 
 
 def read(headers: Mapping[str, str], body: bytes, sender: Principal, now: datetime, limits: Limits) -> list[CloudEvent]:
-    """The events of a request. `headers` have names in small letters. Raises Problem with every fault of every event.
+    """The events of a request, as `told` and `judged` say. Raises Problem with every fault of every event."""
+    return judged(told(headers, body, limits), sender, now, limits)
 
-    Statuses: 400 no JSON or no CloudEvent, 403 if every fault is one of authority, 413 too many events,
-    415 not a media type of ours, else 422.
+
+def judged(told: Sequence[Telling], sender: Principal, now: datetime, limits: Limits) -> list[CloudEvent]:
+    """The events in what was told, all valid and allowed. Raises Problem with every fault of every event:
+
+    400 if one is no CloudEvent, 403 if every fault is one of authority, else 422.
     """
     events: list[CloudEvent] = []
     found: list[Fault] = []
-    told = _told(headers, body, limits)
     for index, said in enumerate(told):
         try:
             events.append(judge(said(), sender, now, limits.ahead))
@@ -48,8 +54,11 @@ def read(headers: Mapping[str, str], body: bytes, sender: Principal, now: dateti
     return events
 
 
-def _told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[Callable[[], Said]]:
-    """One reader for each event of the request, so that one that cannot be read does not hide the others."""
+def told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[Telling]:
+    """Each event of a request, not judged yet. `headers` have names in small letters.
+
+    Raises Problem: 400 what is not JSON, 413 too many events, 415 not a media type of ours.
+    """
     encoding = headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         detail = "bodies are taken uncompressed"
@@ -67,7 +76,7 @@ def _told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[C
     raise Problem(415, "Unsupported Media Type", detail, [Fault("content-type", MEDIA_TYPE, detail)])
 
 
-def _batch(value: Any, limit: int) -> Sequence[Callable[[], Said]]:
+def _batch(value: Any, limit: int) -> Sequence[Telling]:
     if not isinstance(value, list):
         raise _bad_request([Fault(None, NO_CLOUDEVENT, "a batch is a JSON array of CloudEvents")])
     if len(value) > limit:
@@ -76,7 +85,7 @@ def _batch(value: Any, limit: int) -> Sequence[Callable[[], Said]]:
     return [partial(cloudevent.from_structured, item, index) for index, item in enumerate(value)]
 
 
-def _binary(headers: Mapping[str, str], body: bytes) -> Sequence[Callable[[], Said]]:
+def _binary(headers: Mapping[str, str], body: bytes) -> Sequence[Telling]:
     try:
         said = cloudevent.from_http_binary(headers, body)
     except Invalid as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Count
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -28,10 +29,13 @@ REJECTIONS: Final = Counter("supply_watch_ingest_rejections", "Refused Kafka rec
 REPLAYS: Final = Counter("supply_watch_ingest_replays", "Rejections judged again, by outcome.", ["outcome"])
 
 
+_accepted_on: Final = cache(EVENTS_ACCEPTED.labels)
+
+
 def count_accepted(topics: Iterable[str]) -> None:
     """Counts events by the topic that acknowledged them."""
     for topic, number in Count(topics).items():
-        EVENTS_ACCEPTED.labels(topic).inc(number)
+        _accepted_on(topic).inc(number)
 
 
 CAPTURE_JOBS: Final = Counter("supply_watch_ingest_capture_jobs", "EPCIS capture jobs done, by outcome.", ["outcome"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from yaml import YAMLError
 
 from shared.keys import key_id_of
@@ -25,6 +25,8 @@ class IngestSettings(ServiceSettings):
     inbound_replication: int = Field(ge=0)
 
     batch_limit_events: int = Field(gt=0)
+    rate_events_per_second: float = Field(gt=0)
+    rate_events_burst: int = Field(gt=0)
     future_tolerance_seconds: float = Field(ge=0)
     publish_timeout_seconds: float = Field(gt=0)
     connect_wait_seconds: float = Field(ge=0)
@@ -53,6 +55,14 @@ class IngestSettings(ServiceSettings):
         except (OSError, KeyError, TypeError, AttributeError, YAMLError) as error:
             raise ValueError(f"{file} does not say what the topic of a producer is like: {error!r}") from None
         return file
+
+    @field_validator("rate_events_burst")
+    @classmethod
+    def _lets_a_whole_batch_through(cls, value: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_limit_events", 0)
+        if value < batch:
+            raise ValueError(f"a request of {batch} events (batch_limit_events) could never be sent")
+        return value
 
     @field_validator("bootstrap_admin_key")
     @classmethod

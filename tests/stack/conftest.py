@@ -12,6 +12,7 @@ from pytest_socket import enable_socket
 from deploy.local.stack import SERVICES, Stack, StackOptions
 from tests.stack.places import free_port_base
 from tests.stack.supply_world import world  # noqa: F401 - a fixture
+from tests.stack.trusted_log import log  # noqa: F401 - a fixture
 
 HTTP_TIMEOUT_SECONDS = 30.0
 LOG_TAIL_LINES = 25
