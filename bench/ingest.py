@@ -23,7 +23,7 @@ from deploy.local.progress import Steps
 from deploy.local.specs import PYTHON, ROOT
 from shared import topics
 
-INGEST, BARE = "ingest", "bare"
+INGEST, BARE, GROUPED = "ingest", "bare", "bare_grouped"
 LOAD: Final = "load"
 # Both are manufacturers; two keys stay below what one key may send.
 SENDERS: Final = ("manufacturer-1", "manufacturer-2")
@@ -43,11 +43,14 @@ class Shape(msgspec.Struct, frozen=True):
     connections: int
 
 
-SHAPES: Final = (Shape("batches", 100, 8), Shape("singles", 1, 32))
+BATCHES, SINGLES = SHAPES = Shape("batches", 100, 8), Shape("singles", 1, 32)
 WHAT: Final = {
-    INGEST: "one ingest process: keys, catalogue, authority, normal form, acks=all",
     BARE: "Starlette, msgspec and an idempotent aiokafka producer, nothing checked",
+    GROUPED: "the same, with one record batch for what a partition gets of a request",
+    INGEST: "one ingest process: keys, catalogue, authority, normal form, acks=all",
 }
+# A single event is one record batch in either way.
+TRIED: Final = {BARE: SHAPES, GROUPED: (BATCHES,), INGEST: SHAPES}
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -61,12 +64,12 @@ def ingest(ground: Ground, rounds: int, steps: Steps, seconds: float = ROUND_SEC
     """Every contestant in every shape, in turn. Raises Failed when one refuses, or Kafka has not what was answered."""
     found: dict[tuple[str, str], list[Round]] = {}
     for number in range(1, rounds + 1):
-        for name in (BARE, INGEST):
+        for name, shapes in TRIED.items():
             with steps.step(f"{name} over HTTP, round {number} of {rounds}") as detail, _running(ground, name) as port:
-                for shape in SHAPES:
+                for shape in shapes:
                     detail(shape.name)
                     found.setdefault((name, shape.name), []).append(_round(ground, name, port, shape, seconds))
-            for shape in SHAPES:
+            for shape in shapes:
                 rate = found[name, shape.name][-1].measured.rate
                 steps.say(f"  {shape.name}: {rate:,.0f} events a second, all of them in Kafka")
     return {f"{name}_{shape}": _told(name, taken) for (name, shape), taken in found.items()}
@@ -124,15 +127,16 @@ def _running(ground: Ground, name: str) -> Iterator[int]:
             ground.stack.stop_child(INGEST)
         return
     port = ground.stack.ports.of(INGEST) + 1
-    ground.start_program(BARE, ("PORT", str(port)))
+    settings = ("PORT", str(port)), ("GROUPED", str(int(name == GROUPED)))
+    ground.start_program(name, *settings, module=BARE)
     try:
         if not wait_for_200(
-            f"http://{HOST}:{port}/ready", START_TIMEOUT_SECONDS, lambda: bool(ground.stack.children.deaths(BARE))
+            f"http://{HOST}:{port}/ready", START_TIMEOUT_SECONDS, lambda: bool(ground.stack.children.deaths(name))
         ):
-            raise Failed("the bare way in does not answer")
+            raise Failed(f"{name} does not answer")
         yield port
     finally:
-        ground.end(BARE)
+        ground.end(name)
 
 
 def _recorded(ground: Ground) -> int:
