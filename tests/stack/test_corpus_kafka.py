@@ -19,17 +19,15 @@ from tests.corpus import claims
 from tests.corpus.every import every, given
 from tests.corpus.forgeries import forgeries
 from tests.corpus.hostile import GTIN, JSON, Given, Record, text_of
+from tests.stack.kafka_way import Way
 from tests.stack.raw_kafka import RawKafka
 from tests.stack.trusted_log import Log
 from tests.stack.waiting import eventually
-
-pytest.importorskip("services.ingest.edge", reason="Kafka's way in is not there yet")
 
 HOSTILE = "manufacturer-2"
 SETTLED_WITHIN_SECONDS = 60.0
 FORGED = 2_000
 FORGED_A_BATCH = 500
-PAGE_ROWS = 100
 
 
 def told(credentials: dict[str, Any]) -> Given:
@@ -42,54 +40,39 @@ def recorded(event: JSON) -> Record:
     return Record(GTIN.encode(), text_of(event), ((b"content-type", STRUCTURED.encode()),))
 
 
-class Rejections:
-    """What ingest has kept of one producer's topic."""
-
-    def __init__(self, http: aiohttp.ClientSession, credentials: dict[str, Any]) -> None:
-        self._http, self._url = http, f"{credentials['ingest']}/rejections"
-        self._headers = {"Authorization": f"Bearer {credentials['keys']['operator']}"}
-
-    async def codes(self, topic: str) -> dict[int, str]:
-        """The code under which each refused record of partition 0 is kept, by its offset; no place stands twice."""
-        asked: dict[str, str | int] = {"limit": PAGE_ROWS}
-        found: dict[int, str] = {}
-        while True:
-            async with self._http.get(self._url, params=asked, headers=self._headers) as answer:
-                assert answer.status == 200
-                page = await answer.json()
-            for item in page["items"]:
-                if (item["topic"], item["partition"]) == (topic, 0):
-                    assert item["offset"] not in found
-                    found[item["offset"]] = item["code"]
-            if page["next"] is None:
-                return found
-            asked["cursor"] = page["next"]
-
-
 @pytest.fixture
-def rejections(http: aiohttp.ClientSession, credentials: dict[str, Any]) -> Rejections:
-    return Rejections(http, credentials)
+def way(http: aiohttp.ClientSession, credentials: dict[str, Any], kafka: RawKafka) -> Way:
+    """The second manufacturer's."""
+    return Way(http, credentials, kafka, HOSTILE, credentials["producers"][HOSTILE]["gln"][0])
 
 
+async def codes(way: Way) -> dict[int, str]:
+    """The code under which each refused record of partition 0 is kept, by its offset; no place stands twice."""
+    found = [(one["offset"], one["code"]) for one in await way.rejections() if one["partition"] == 0]
+    assert len({offset for offset, _ in found}) == len(found)
+    return dict(found)
+
+
+@pytest.mark.proof
 async def test_every_class_is_kept_under_its_code_or_accepted_and_its_neighbours_pass(
-    stack: Stack, credentials: dict[str, Any], log: Log, rejections: Rejections
+    stack: Stack, credentials: dict[str, Any], log: Log, way: Way
 ) -> None:
     found, pid = told(credentials), stack.pid("ingest")
     before, sent = await log.size(), 0
     expected: dict[str, str | None] = {}
     offsets: dict[str, int] = {}
-    async with RawKafka(stack.kafka.bootstrap, credentials["producers"][HOSTILE]) as kafka:
-        await kafka.send(recorded(claims.anchor(found)))
+    async with RawKafka.of_producer(stack, credentials["producers"][HOSTILE]) as kafka:
+        await kafka.send_one(way.topic, 0, recorded(claims.anchor(found)))
         for one in every(found):
             if one.record is not None:
-                [offsets[one.name]] = await kafka.send(one.record)
+                offsets[one.name] = await kafka.send_one(way.topic, 0, one.record)
                 expected[one.name] = one.rejection
-                await kafka.send(recorded(found.event(f"behind-{one.name}")))
+                await kafka.send_one(way.topic, 0, recorded(found.event(f"behind-{one.name}")))
                 sent += 1
     accepted = 1 + sent + list(expected.values()).count(None)
 
     async def settled() -> bool:
-        kept = await rejections.codes(kafka.topic)
+        kept = await codes(way)
         assert {name: kept.get(offset) for name, offset in offsets.items()} == expected
         assert await log.size() - before == accepted
         return True
@@ -98,20 +81,22 @@ async def test_every_class_is_kept_under_its_code_or_accepted_and_its_neighbours
     assert stack.pid("ingest") == pid
 
 
+@pytest.mark.proof
 async def test_events_forged_across_producers_are_all_refused(
-    stack: Stack, credentials: dict[str, Any], log: Log, rejections: Rejections
+    stack: Stack, credentials: dict[str, Any], log: Log, way: Way
 ) -> None:
     others = [gln for other in credentials["producers"].values() for gln in other["gln"]]
     foreign = sorted(set(others) - set(credentials["producers"][HOSTILE]["gln"]))
     forged = forgeries(told(credentials), frozenset({"manufacturer"}), foreign, FORGED)
     before = await log.size()
     offsets: list[int] = []
-    async with RawKafka(stack.kafka.bootstrap, credentials["producers"][HOSTILE]) as kafka:
+    async with RawKafka.of_producer(stack, credentials["producers"][HOSTILE]) as kafka:
         for part in _parts(map(recorded, forged)):
-            offsets += await kafka.send(*part)
+            first = await kafka.send(way.topic, 0, part)
+            offsets += range(first, first + len(part))
 
     async def all_refused() -> bool:
-        kept = await rejections.codes(kafka.topic)
+        kept = await codes(way)
         return {kept.get(offset) for offset in offsets} <= authority.CODES
 
     await eventually(all_refused, timeout_seconds=SETTLED_WITHIN_SECONDS)
@@ -129,6 +114,6 @@ def _parts(records: Iterator[Record]) -> Iterator[tuple[Record, ...]]:
 async def test_a_producer_cannot_write_where_others_speak(
     stack: Stack, credentials: dict[str, Any], topic: str
 ) -> None:
-    async with RawKafka(stack.kafka.bootstrap, {**credentials["producers"][HOSTILE], "topic": topic}) as kafka:
+    async with RawKafka.of_producer(stack, credentials["producers"][HOSTILE]) as kafka:
         with pytest.raises(KafkaError):
-            await kafka.send(recorded(told(credentials).event("elsewhere")))
+            await kafka.send(topic, 0, [recorded(told(credentials).event("elsewhere"))])

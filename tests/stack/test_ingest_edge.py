@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
-import os
-import signal
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -17,108 +15,50 @@ import asyncpg
 import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
 from services.ingest.inbound_reader import GROUP
 from shared import topics
-from shared.events import catalogue
 from shared.events.fields import check_digit
-from tests.stack.raw_batches import RawProducer, Said, batch, raw_producer
+from tests.corpus.hostile import Record
+from tests.stack.kafka_way import STRUCTURED_TYPE, Way, kill_ingest, record
+from tests.stack.raw_kafka import RawKafka
 from tests.stack.waiting import eventually
 
 JSON = dict[str, Any]
 GOOD = HOSTILE = 1_000
 BATCH_RECORDS = 50
 MEBIBYTE = 1024 * 1024
-STRUCTURED = [(b"content-type", b"application/cloudevents+json")]
 MEMORY_BYTES = 300 * MEBIBYTE
 
 
-class Way:
-    """A producer's way in over Kafka, and what an operator sees of it."""
-
-    def __init__(self, http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer, name: str, gln: str) -> None:
-        self._http = http
-        self._credentials = credentials
-        self._raw = raw
-        self.name = name
-        self.topic = topics.inbound(name)
-        self.gln = gln
-        self.mark = uuid.uuid4().hex[:8]
-        digits = f"0952{int(self.mark, 16) % 10**9:09d}"
-        self.gtin = digits + check_digit(digits)
-
-    def event(self, id: str, **changes: Any) -> JSON:
-        """One pack of a lot of its own, so that the balance counts events."""
-        event = copy.deepcopy(catalogue.sample("supply.batch.produced.v1"))
-        event |= {"id": f"{self.mark}-{id}", "source": f"urn:gln:{self.gln}", "time": "2026-01-02T10:00:00+07:00"}
-        event["data"] = {"gtin": self.gtin, "lot": id, "quantity": 1, "produced_on": "2026-01-02",
-                         "expires_on": "2028-01-01", "manufacturer": self.gln}  # fmt: skip
-        return event | changes
-
-    def good(self, id: str) -> Said:
-        return json.dumps(self.event(id)).encode(), STRUCTURED
-
-    async def send(self, partition: int, said: list[Said], codec: str | None = None) -> int:
-        return await self._raw.send(self.topic, partition, batch(said, codec))
-
-    async def call(self, method: str, path: str, key: str | None = None, *, of: str = "ingest") -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {key or self._credentials['keys']['operator']}"}
-        async with self._http.request(method, self._credentials[of] + path, headers=headers) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def rejections(self) -> list[JSON]:
-        found: list[JSON] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            more = f"&cursor={cursor}" if cursor else ""
-            status, answer = await self.call("GET", f"/rejections?producer={self.name}&limit=1000{more}")
-            assert status == 200
-            found += answer["items"]
-            cursor = answer["next"]
-        return found
-
-    async def packs(self) -> int:
-        """How many of `good` the ledger has, each counted as often as it was posted."""
-        _, answer = await self.call("GET", f"/balances?gtin={self.gtin}&by=gtin", of="supply")
-        return sum(item["places"]["quarantine"] for item in answer["items"])
-
-    async def lots(self) -> int:
-        """How many different ones."""
-        _, answer = await self.call("GET", f"/balances?gtin={self.gtin}&limit=1000", of="supply")
-        return len(answer["items"])
-
-
-@pytest.fixture
-async def raw(stack: Stack) -> AsyncIterator[RawProducer]:
-    async with raw_producer(stack) as producer:
-        yield producer
-
-
-@pytest.fixture
-def way(http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer) -> Way:
-    return Way(http, credentials, raw, "manufacturer-1", credentials["producers"]["manufacturer-1"]["gln"][0])
-
-
-def hostile(way: Way, number: int) -> Said:
+def hostile(way: Way, number: int) -> Record:
     foreign = way.event(str(number), source="urn:gln:9520000000004")
-    kinds: list[Said] = [
-        (None, STRUCTURED),
-        (b"\xff\xfe", STRUCTURED),
-        (b"{", STRUCTURED),
-        (b'{"a":1,"a":2}', STRUCTURED),
-        (b'{"a":NaN}', STRUCTURED),
-        (b"[" * 5_000, STRUCTURED),
-        (b'"' + b"x" * 60_000 + b'"', STRUCTURED),
-        (json.dumps(way.event(str(number), type="supply.no.such.v1")).encode(), STRUCTURED),
-        (json.dumps(foreign).encode(), STRUCTURED),
-        (json.dumps(way.event(str(number), time="2190-01-01T00:00:00Z")).encode(), STRUCTURED),
+    kinds: list[tuple[bytes | None, Any]] = [
+        (None, STRUCTURED_TYPE),
+        (b"\xff\xfe", STRUCTURED_TYPE),
+        (b"{", STRUCTURED_TYPE),
+        (b'{"a":1,"a":2}', STRUCTURED_TYPE),
+        (b'{"a":NaN}', STRUCTURED_TYPE),
+        (b"[" * 5_000, STRUCTURED_TYPE),
+        (b'"' + b"x" * 60_000 + b'"', STRUCTURED_TYPE),
+        (json.dumps(way.event(str(number), type="supply.no.such.v1")).encode(), STRUCTURED_TYPE),
+        (json.dumps(foreign).encode(), STRUCTURED_TYPE),
+        (json.dumps(way.event(str(number), time="2190-01-01T00:00:00Z")).encode(), STRUCTURED_TYPE),
         (json.dumps(way.event(str(number))).encode(), [(b"x", b"\xff")]),
         (json.dumps(way.event(str(number))).encode(), [(b"\xff\xfe", b"1")]),
         (b"{}", [(b"ce_id", b"1"), (b"ce_id", b"2")]),
     ]
-    return kinds[number % len(kinds)]
+    return record(*kinds[number % len(kinds)])
 
 
 async def test_all_good_records_are_taken_once_and_all_hostile_kept_once_though_ingest_is_killed(
@@ -156,14 +96,8 @@ async def test_all_good_records_are_taken_once_and_all_hostile_kept_once_though_
     }  # fmt: skip
 
 
-async def kill_ingest(stack: Stack) -> None:
-    pid = await eventually(lambda: stack.pid("ingest"))
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-
-
 async def test_the_name_of_a_header_that_is_not_utf8_is_kept_as_it_was(way: Way) -> None:
-    offset = await way.send(0, [way.good("named"), (b"{}", [(b"a\xff", b"\x00\x01"), (b"b", None)])])
+    offset = await way.send(0, [way.good("named"), record(b"{}", [(b"a\xff", b"\x00\x01"), (b"b", None)])])
     (found,) = await eventually(lambda: rejected_at(way, 0, {offset + 1}))
     _, answer = await way.call("GET", f"/rejections/{found['id']}")
     names = [(header["name"]["base64"], header["value"] and header["value"]["base64"]) for header in
@@ -179,7 +113,7 @@ async def rejected_at(way: Way, partition: int, offsets: set[int]) -> list[JSON]
 
 @pytest.mark.parametrize("codec", ["zstd", "gzip"])
 async def test_a_bomb_is_refused_and_its_neighbours_in_the_batch_are_taken(stack: Stack, way: Way, codec: str) -> None:
-    said = [way.good("before"), (bytes(64 * MEBIBYTE), STRUCTURED), way.good("after")]
+    said = [way.good("before"), record(bytes(64 * MEBIBYTE)), way.good("after")]
     offset = await way.send(1, said, codec)
     await way.send(1, [way.good("behind")])
     (found,) = await eventually(lambda: rejected_at(way, 1, {offset + 1}))
@@ -205,14 +139,14 @@ def committed(stack: Stack, way: Way, partition: int) -> int:
 async def test_while_postgresql_is_away_it_waits_commits_nothing_and_then_goes_on(stack: Stack, way: Way) -> None:
     await way.send(2, [way.good("first")])
     await eventually(lambda: has_packs(way, 1))
-    ingest = stack.pid("ingest")
+    ingest, before = stack.pid("ingest"), await retries(way)
     await asyncio.to_thread(stack.stop_child, "postgres")
     try:
-        offset = await way.send(2, [(b"{", STRUCTURED), way.good("second")])
-        await eventually(lambda: waits(way))
+        offset = await way.send(2, [record(b"{"), way.good("second")])
+        await eventually(lambda: has_waited(way, before))
         assert committed(stack, way, 2) <= offset
         # What comes on is not lost while it waits; nothing of it is taken twice.
-        later = await way.send(2, [(b"{", STRUCTURED), way.good("third")])
+        later = await way.send(2, [record(b"{"), way.good("third")])
     finally:
         await asyncio.to_thread(stack.start_child, "postgres")
     assert len(await eventually(lambda: rejected_at(way, 2, {offset, later}), timeout_seconds=30)) == 2
@@ -225,7 +159,7 @@ async def test_when_kafka_was_away_and_an_instance_came_and_went_it_goes_on(stac
     ingest = stack.pid("ingest")
     second = stack.spawn_service("ingest")
     for number in range(3):
-        await way.send(number, [way.good(f"two-{number}"), (b"{", STRUCTURED)])
+        await way.send(number, [way.good(f"two-{number}"), record(b"{")])
     await asyncio.to_thread(stack.restart_child, "kafka")
     await eventually(lambda: has_packs(way, 3), timeout_seconds=30)
     stack.end_service(second)
@@ -235,18 +169,56 @@ async def test_when_kafka_was_away_and_an_instance_came_and_went_it_goes_on(stac
     assert stack.pid("ingest") == ingest
 
 
-async def waits(way: Way) -> bool:
-    async with way._http.get(way._credentials["ingest"] + "/metrics") as answer:
+@contextmanager
+def denied(stack: Stack, topic: str) -> Iterator[None]:
+    """Kafka takes nothing from ingest for `topic`."""
+    place = ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ingest", "*"
+    rule = *place, AclOperation.WRITE, AclPermissionType.DENY
+    admin = stack.kafka.admin_login.client()
+    for made in admin.create_acls([AclBinding(*rule)]).values():
+        made.result()
+    try:
+        yield
+    finally:
+        for gone in admin.delete_acls([AclBindingFilter(*rule)]).values():
+            gone.result()
+
+
+@pytest.mark.parametrize("topic", [topics.MOVEMENTS, topics.REJECTED])
+async def test_while_the_trusted_or_the_rejected_topic_is_away_it_waits_commits_nothing_and_then_goes_on(
+    stack: Stack, way: Way, topic: str
+) -> None:
+    await way.send(1, [way.good("first")])
+    await eventually(lambda: has_packs(way, 1))
+    ingest, before = stack.pid("ingest"), await retries(way)
+    with denied(stack, topic):
+        offset = await way.send(1, [way.good("second"), record(b"{"), way.good("third")])
+        await eventually(lambda: has_waited(way, before))
+        assert committed(stack, way, 1) == offset
+        assert await rejected_at(way, 1, {offset + 1}) == []
+    await eventually(lambda: rejected_at(way, 1, {offset + 1}), timeout_seconds=30)
+    await eventually(lambda: has_packs(way, 3), timeout_seconds=30)
+    await eventually(lambda: committed(stack, way, 1) == offset + 3)
+    assert stack.pid("ingest") == ingest
+
+
+async def retries(way: Way) -> float:
+    """How often a batch had to wait since ingest started."""
+    async with way.http.get(way.credentials["ingest"] + "/metrics") as answer:
         lines = (await answer.text()).splitlines()
     (line,) = [line for line in lines if line.startswith("supply_watch_ingest_edge_retries_total")]
-    return float(line.split()[1]) > 0
+    return float(line.split()[1])
+
+
+async def has_waited(way: Way, before: float) -> bool:
+    return await retries(way) > before
 
 
 async def test_a_new_producer_is_heard_and_what_was_refused_is_replayed_after_the_fix(
-    stack: Stack, http: aiohttp.ClientSession, credentials: JSON, raw: RawProducer
+    stack: Stack, http: aiohttp.ClientSession, credentials: JSON, kafka: RawKafka
 ) -> None:
     digits = f"952{uuid.uuid4().int % 10**9:09d}"
-    way = Way(http, credentials, raw, f"edge-{uuid.uuid4().hex[:8]}", digits + check_digit(digits))
+    way = Way(http, credentials, kafka, f"edge-{uuid.uuid4().hex[:8]}", digits + check_digit(digits))
     admin = {"Authorization": f"Bearer {credentials['keys']['admin']}"}
 
     async def admin_call(method: str, path: str, body: JSON | None = None) -> Any:
@@ -259,7 +231,7 @@ async def test_a_new_producer_is_heard_and_what_was_refused_is_replayed_after_th
     await eventually(lambda: has_packs(way, 1))
 
     await admin_call("DELETE", f"/keys/{issued['key_id']}")
-    await way.send(0, [way.good("second"), (b"{", STRUCTURED)])
+    await way.send(0, [way.good("second"), record(b"{")])
     await eventually(lambda: rejected_at(way, 0, {1, 2}))
     assert {found["code"] for found in await way.rejections()} == {"unknown_producer"}
 
@@ -309,7 +281,7 @@ async def test_what_cannot_be_meant_is_told(way: Way, query: str) -> None:
 
 
 async def test_the_filters_hold_and_pages_follow_one_another(way: Way) -> None:
-    offset = await way.send(0, [(b"{", STRUCTURED), (None, STRUCTURED), (b"[", STRUCTURED)])
+    offset = await way.send(0, [record(b"{"), record(None), record(b"[")])
     found = await eventually(lambda: rejected_at(way, 0, {offset, offset + 1, offset + 2}))
     since = found[0]["received_at"]
     path = f"/rejections?producer={way.name}&topic={way.topic}&since={since}&limit=1"
