@@ -39,7 +39,7 @@ from shared.telemetry import logger, set_up_logging
 from shared.web import create_app, serve, stop_tasks
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-LINKS: Final = (("Catalogue", "/catalogue"),)
+LINKS: Final = (("Catalogue", "/catalogue"), ("Rejections", "/rejections"))
 # As many as a few hundred events make: most are gone by then.
 COLLECTED_AFTER_OBJECTS: Final = 20_000
 
@@ -95,7 +95,7 @@ def build(settings: IngestSettings) -> FastAPI:
     pages.add_to(app, shown)
     sign_in.add_to(app)
     app.include_router(for_events)
-    app.include_router(rejections_api.router(settings, rejections, replayer))
+    app.include_router(rejections_api.router(settings, rejections, replayer, shown))
     app.include_router(capture_api.router(settings, jobs, captures, worker))
     app.include_router(access.router(store, keys))
     app.include_router(parties.router(store))

@@ -60,13 +60,14 @@ def told(refusal: Refusal, now: datetime) -> Record:
         "event_id": None if why.event_id is None else why.event_id.encode(),
         "truncated": b"true" if _is_cut(record) else None,
         "raw_key": record.key,
-        "raw_headers": msgspec.json.encode([(_name(name), value) for name, value in record.headers]),
+        "raw_headers": msgspec.json.encode([(header_name(name), value) for name, value in record.headers]),
     }
     given = [(name, value) for name, value in headers.items() if value is not None]
     return Record(topics.REJECTED, producer.encode(), record.value, given)
 
 
-def _name(name: str) -> bytes:
+def header_name(name: str) -> bytes:
+    """As it was sent."""
     return name.encode("utf-8", "surrogateescape")
 
 
@@ -115,7 +116,7 @@ def item(row: Rejection) -> dict[str, Any]:
 def raw(row: Rejection) -> dict[str, Any]:
     """What was sent, for its producer and for operators."""
     headers = [
-        {"name": _shown(_name(name)), "value": None if value is None else _shown(value)}
+        {"name": _shown(header_name(name)), "value": None if value is None else _shown(value)}
         for name, value in unpack_headers(row.raw_headers)
     ]
     return {
@@ -128,9 +129,13 @@ def raw(row: Rejection) -> dict[str, Any]:
 
 def _shown(raw: bytes) -> dict[str, str | None]:
     """{"base64", "text"}: the text only where all of it can be printed."""
+    return {"base64": base64.b64encode(raw).decode(), "text": printed(raw)}
+
+
+def printed(raw: bytes) -> str | None:
+    """The text that `raw` is; None where it is none, or holds what a reader would not see."""
     try:
-        text: str | None = raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
-        text = None
-    printable = text is not None and text.translate(_LINE_BREAKS).isprintable()
-    return {"base64": base64.b64encode(raw).decode(), "text": text if printable else None}
+        return None
+    return text if text.translate(_LINE_BREAKS).isprintable() else None
