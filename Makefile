@@ -16,7 +16,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long bench bench-long lint format documents lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long lint format documents lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -50,8 +50,11 @@ demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every a
 	@exec $(BIN)/python -m deploy.local.cli local demo
 
 test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest tests/unit --numprocesses 2
-	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/unit --numprocesses 2 -m "not proof"
+	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile -m "not proof"
+
+test-proof: $(INSTALLED) ## Thousands of generated, hostile and forged requests and records: API_CASES=2000 API_SEED=<seed>
+	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile -m proof
 
 bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
 	@exec $(BIN)/python -m bench.cli

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import pytest
 
 from deploy.local.stack import Stack
 from shared.events.cloudevent import BATCH
@@ -42,6 +43,7 @@ def memory_mb(pid: int | None) -> float:
     return int(line.split()[1]) / 1024
 
 
+@pytest.mark.proof
 async def test_every_class_has_its_answer_and_nothing_refused_reaches_a_topic(
     stack: Stack, credentials: dict[str, Any], log: Log
 ) -> None:
@@ -90,6 +92,7 @@ async def test_of_a_replay_with_other_content_the_first_stands_and_the_ledger_sa
     assert [transfer["quantity"] for transfer in event["transfers"]] == [first["data"]["quantity"]]
 
 
+@pytest.mark.proof
 async def test_ten_thousand_events_forged_across_producers_are_all_refused(
     credentials: dict[str, Any], log: Log
 ) -> None:
