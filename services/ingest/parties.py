@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
 
 from services.ingest.access import Body, read_body
 from services.ingest.store import Store
@@ -19,6 +20,7 @@ from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem
 from shared.events import fields
 from shared.keys import ADMIN, Principal
+from shared.openapi import json_body
 from shared.web import Limit, decode_cursor, json_response, page
 
 _Admin = Annotated[Principal, Depends(require(ADMIN))]
@@ -31,17 +33,35 @@ class ToldParty(Body):
     name: fields.Name | None = None
 
 
+class PartyAnswer(BaseModel):
+    """In which country a GLN is."""
+
+    gln: str
+    country: str
+    name: str | None
+    changed_at: datetime
+
+
+class PartyList(BaseModel):
+    """A page of parties, by GLN."""
+
+    items: list[PartyAnswer]
+    next: str | None
+
+
 def router(store: Store) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/parties")
+    @routes.get("/parties", response_model=PartyList)
     async def list_parties(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
+        """Parties, by GLN."""
         rows = await store.parties(decode_cursor(cursor, str), limit + 1)
         shown = rows[:limit]
         return json_response(page([_json(row) for row in shown], shown[-1].gln if len(rows) > limit else None))
 
-    @routes.put("/parties/{gln}")
+    @routes.put("/parties/{gln}", response_model=PartyAnswer, openapi_extra=json_body(ToldParty))
     async def put_party(request: Request, gln: str, admin: _Admin) -> Response:
+        """Says in which country a GLN is."""
         told = await read_body(request, ToldParty)
         if not fields.is_gln(gln):
             raise Invalid([Fault("gln", "pattern", "a GLN has 13 digits, of which the last is the check digit")])
@@ -53,6 +73,7 @@ def router(store: Store) -> APIRouter:
 
     @routes.delete("/parties/{gln}", status_code=204)
     async def delete_party(gln: str, admin: _Admin) -> Response:
+        """Forgets where a GLN is."""
         if not fields.is_gln(gln) or not await store.delete_party(gln, admin.key_id):
             detail = "there is no such party"
             raise Problem(404, "Not Found", detail, [Fault("gln", "not_found", detail)])

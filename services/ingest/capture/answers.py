@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import orjson
+from pydantic import BaseModel, Field
 
 from services.ingest.capture.jobs import RUNNING
 from services.ingest.capture.verdict import ERRORS, OUTCOMES
@@ -13,6 +16,20 @@ from shared.clock import rfc3339
 from shared.web import encode_cursor
 
 PATH: Final = "/epcis/capture"
+
+
+class Job(BaseModel):
+    """A capture: `errors` are problems of GS1's types, one for each refused event; `events` by what became of them."""
+
+    capture_id: UUID = Field(alias="captureID")
+    created_at: datetime = Field(alias="createdAt")
+    finished_at: datetime | None = Field(alias="finishedAt")
+    running: bool
+    success: bool
+    capture_error_behaviour: Literal["rollback", "proceed"] = Field(alias="captureErrorBehaviour")
+    errors: list[dict[str, Any]]
+    producer: str
+    events: dict[str, int]
 
 
 def job(row: Capture) -> dict[str, Any]:

@@ -111,11 +111,19 @@ def router(settings: IngestSettings, jobs: Jobs, captures: Captures, worker: Wor
 
     @routes.options("/capture", status_code=204, responses=_documented())
     async def discover_capture(_: _Reader) -> Response:
+        """Versions, limits and error behaviours, in headers."""
         spoken = {**_limits(settings), **negotiation.error_behaviour(negotiation.ROLLBACK)}
         return Response(status_code=204, headers={"Allow": "OPTIONS, GET, POST", **spoken})
 
-    @routes.post("/capture", status_code=202, openapi_extra=_REQUEST, responses=_documented(413, 415, 429))
+    @routes.post(
+        "/capture",
+        status_code=202,
+        response_model=answers.Job,
+        openapi_extra=_REQUEST,
+        responses=_documented(413, 415, 429),
+    )
     async def post_capture(request: Request, sender: _Sender) -> Response:
+        """Takes a document: 202 once its job is stored; its `Location` tells what becomes of it."""
         negotiation.check_body(request.headers)
         behaviour = negotiation.behaviour(request.headers)
         body = await request.body()
@@ -127,12 +135,13 @@ def router(settings: IngestSettings, jobs: Jobs, captures: Captures, worker: Wor
         headers = {"Location": answers.location(row), **negotiation.error_behaviour(behaviour)}
         return json_response(answers.job(row), 202, headers | _limits(settings))
 
-    @routes.get("/capture", responses=_documented())
+    @routes.get("/capture", response_model=list[answers.Job], responses=_documented())
     async def list_captures(
         reader: _Reader,
         per_page: Annotated[int, Query(alias="perPage", ge=1)] = PER_PAGE,
         token: Annotated[str | None, Query(alias="nextPageToken")] = None,
     ) -> Response:
+        """Captures, newest first; the `Link` header leads to the next page."""
         per_page = min(per_page, settings.page_limit)
         before = decode_cursor(token, int)
         before = None if before is None else max(0, min(before, MAX_NUMBER))
@@ -143,14 +152,17 @@ def router(settings: IngestSettings, jobs: Jobs, captures: Captures, worker: Wor
 
     @routes.options("/capture/{capture_id}", status_code=204, responses=_documented())
     async def discover_job(_: _Reader, capture_id: str) -> Response:
+        """Versions, in headers."""
         return Response(status_code=204, headers=_READ_ONLY)
 
     @routes.options("/events/{event_id:path}", status_code=204, responses=_documented())
     async def discover_event(_: _Reader, event_id: str) -> Response:
+        """Versions, in headers."""
         return Response(status_code=204, headers=_READ_ONLY)
 
-    @routes.get("/capture/{capture_id}", responses=_documented(404))
+    @routes.get("/capture/{capture_id}", response_model=answers.Job, responses=_documented(404))
     async def show_capture(capture_id: str, reader: _Reader) -> Response:
+        """A capture, and what became of its events."""
         id = _uuid(capture_id)
         row = None if id is None else await jobs.one(id, _only(reader))
         if row is None:
@@ -159,6 +171,7 @@ def router(settings: IngestSettings, jobs: Jobs, captures: Captures, worker: Wor
 
     @routes.get("/events/{event_id:path}", responses=_documented(404))
     async def show_event(request: Request, event_id: str, reader: _Reader) -> Response:
+        """What was captured under an eventID, as an EPCISQueryDocument."""
         negotiation.check_format(request.headers)
         shown = await captures.shown(event_id, _only(reader))
         if not shown:
