@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final
 
 from services.ingest import inbound, metrics
 from services.ingest.documents import Documents
 from services.ingest.inbound import Accepted, Document, Inbound, Refused
 from services.ingest.inbound_reader import Ends, InboundReader, Taken
+from services.ingest.patience import patiently
 from services.ingest.producers import Producers, name_of
 from services.ingest.publisher import Publisher
 from services.ingest.rejection import Refusal, told
@@ -31,15 +33,11 @@ from shared.events.cloudevent import Record
 from shared.keys import Principal
 from shared.telemetry import logger
 
-RETRY_FIRST_SECONDS: Final = 0.2
-RETRY_MAX_SECONDS: Final = 2.0
 # How long a judged batch may wait before Kafka is asked to send no more.
 PAUSE_AFTER_SECONDS: Final = 1.0
 JUDGED_AT_ONCE: Final = 50
 
 log = logger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -127,7 +125,7 @@ class Edge:
 
     async def _judge(self, taken: Taken) -> Judged:
         names = {record.topic: name_of(record.topic) for record in taken.records}
-        senders = await self._patiently(lambda: self._producers.named(names.values()))
+        senders = await patiently(lambda: self._producers.named(names.values()), metrics.EDGE_RETRIES)
         nameless = set(taken.nameless)
         judged = Judged(ends=taken.ends)
         now = self._clock.now()
@@ -165,19 +163,7 @@ class Edge:
     async def _settle_all(self) -> None:
         while True:
             judged = await self._judged.get()
-            await self._patiently(lambda judged=judged: self._settle(judged))  # type: ignore[misc]
-
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` comes to, tried again while something it needs is away."""
-        delay = RETRY_FIRST_SECONDS
-        while True:
-            try:
-                return await work()
-            except Transient as error:
-                metrics.EDGE_RETRIES.inc()
-                log.warning("waiting", error=error.detail, retry_seconds=delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MAX_SECONDS)
+            await patiently(partial(self._settle, judged), metrics.EDGE_RETRIES)
 
     async def _settle(self, judged: Judged) -> None:
         """Each step that is done is not done again. Raises Transient."""

@@ -10,7 +10,7 @@ import pytest
 from services.ingest import authority, inbound, intake, judgement
 from services.ingest.capture import api, negotiation
 from services.ingest.epcis import checks, goods, rows
-from shared import errors, faults
+from shared import errors, faults, rate
 from shared.events import cloudevent
 from shared.settings import ROOT
 
@@ -32,8 +32,8 @@ INGEST = [
 ]
 # A mistake in a rule stops the start and is told to whoever starts it.
 ALERTS = [file for file in Path(ROOT, "services", "alerts").glob("*.py") if file.name != "rule_files.py"]
-# What pydantic can say of a body or of parameters; alerts takes no day and no moment.
-OF_MODELS = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS}
+# What pydantic can say of a body or of parameters, and what every key meets; alerts takes no day and no moment.
+OF_EVERY_SERVICE = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS, rate.RATE}
 OF_EVENTS = {
     *faults.OWN_CODES,
     *authority.CODES,
@@ -53,7 +53,10 @@ OF_EVENTS = {
 
 @pytest.mark.parametrize(
     ("service", "sources", "named"),
-    [("ingest", INGEST, OF_MODELS | OF_EVENTS | OF_EPCIS), ("alerts", ALERTS, OF_MODELS - {"date", "time"})],
+    [
+        ("ingest", INGEST, OF_EVERY_SERVICE | OF_EVENTS | OF_EPCIS),
+        ("alerts", ALERTS, OF_EVERY_SERVICE - {"date", "time"}),
+    ],
 )
 def test_every_code_is_explained(service: str, sources: list[Path], named: set[str]) -> None:
     readme = ROOT / "services" / service / "README.md"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final
 
 from services.ingest import metrics
 from services.ingest.capture.capturer import Broken, Capturer
@@ -16,6 +16,7 @@ from services.ingest.capture.verdict import Verdict, given_up, verdict
 from services.ingest.epcis import documents
 from services.ingest.epcis.documents import Document
 from services.ingest.epcis.occasion import Sender
+from services.ingest.patience import patiently
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
 from shared.errors import Transient
@@ -23,12 +24,9 @@ from shared.json_input import loads
 from shared.telemetry import logger
 from shared.web import stop_tasks
 
-RETRY_FIRST_SECONDS: Final = 0.2
-RETRY_MAX_SECONDS: Final = 2.0
 RENEWALS_A_LEASE: Final = 3
 
 log = logger(__name__)
-T = TypeVar("T")
 
 
 class Worker:
@@ -48,7 +46,7 @@ class Worker:
         self._news.set()
 
     async def run(self) -> None:
-        await _patiently(self._jobs.release)
+        await patiently(self._jobs.release, metrics.CAPTURE_RETRIES)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             for _ in range(self._settings.capture_jobs_at_once):
@@ -63,7 +61,7 @@ class Worker:
     async def _work(self) -> None:
         while True:
             self._news.clear()
-            job = await _patiently(self._jobs.claim)
+            job = await patiently(self._jobs.claim, metrics.CAPTURE_RETRIES)
             if job is not None:
                 await self._do(job)
                 continue
@@ -73,11 +71,11 @@ class Worker:
 
     async def _do(self, job: Job) -> None:
         async with self._held(job):
-            sender = await _patiently(lambda: self._sender(job))
+            sender = await patiently(lambda: self._sender(job), metrics.CAPTURE_RETRIES)
             told, entries = await self._decide(job, sender)
-            became = await _patiently(lambda: self._capturer.publish(sender, entries))
+            became = await patiently(lambda: self._capturer.publish(sender, entries), metrics.CAPTURE_RETRIES)
             kept = Kept(job.producer, job.id, entries, became, lessons(entries, self._capturer.latest()))
-            if not await _patiently(lambda: self._captures.finish(self._jobs, job, told, kept)):
+            if not await patiently(lambda: self._captures.finish(self._jobs, job, told, kept), metrics.CAPTURE_RETRIES):
                 log.warning("another instance took the job over", job=str(job.id))
                 return
         metrics.count_capture(told.state, told.counts)
@@ -88,7 +86,8 @@ class Worker:
             return given_up(Document(())), ()
         document = await asyncio.to_thread(lambda: documents.read(loads(job.document)))
         try:
-            return verdict(await _patiently(lambda: self._capturer.decide(document, sender)), job.behaviour)
+            decided = await patiently(lambda: self._capturer.decide(document, sender), metrics.CAPTURE_RETRIES)
+            return verdict(decided, job.behaviour)
         except Broken:
             return given_up(document), ()
 
@@ -110,16 +109,3 @@ class Worker:
             await asyncio.sleep(self._settings.capture_lease_seconds / RENEWALS_A_LEASE)
             with suppress(Transient):  # another instance may then do the same, which is harmless
                 await self._jobs.renew(job)
-
-
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` comes to, tried again while something it needs is away."""
-    delay = RETRY_FIRST_SECONDS
-    while True:
-        try:
-            return await work()
-        except Transient as error:
-            metrics.CAPTURE_RETRIES.inc()
-            log.warning("waiting", error=error.detail, retry_seconds=delay)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RETRY_MAX_SECONDS)
