@@ -53,7 +53,7 @@ async def test_a_producer_sees_its_own_by_filters_page_by_page(browser: Browser,
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
     (older,) = [link for link in links(page) if "cursor=" in link]
     assert f"/rejections/{found[2]['id']}" in links(page)
-    rest = await browser.get(f"{older}&limit=2")
+    rest = await browser.get(older)
     assert [f"/rejections/{one['id']}" in links(rest) for one in found] == [True, False, False]
     empty_fields = "producer=&kind=&code=no_value&state=&until="
     filtered = await browser.get(f"/rejections?since={since}&topic={way.topic}&{empty_fields}")
