@@ -22,6 +22,7 @@ from services.ingest.replay import Replayed, Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
 from shared.access import require
+from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem
 from shared.events import fields
 from shared.forms import FORM, require_form
@@ -107,7 +108,13 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         shown = None if reader.role == VIEWER else sent(row)
         may_replay = reader.role in _REPLAYERS
         return pages.show(
-            request, "rejection.html", **item(row), sent=shown, at=row.at, may_replay=may_replay, outcome=outcome
+            request,
+            "rejection.html",
+            **item(row),
+            sent=shown,
+            at=row.at and rfc3339(row.at),
+            may_replay=may_replay,
+            outcome=outcome,
         )
 
     @routes.get("/rejections", response_model=RejectionList, responses=ANSWERS)
