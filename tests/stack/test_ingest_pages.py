@@ -11,12 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.local.stack import Stack
 from shared.access import SESSION_COOKIE
 from shared.events.cloudevent import BATCH, STRUCTURED
 from shared.settings import ROOT
 from tests.stack.browser import Browser
-from tests.stack.topic_log import accepted_count
+from tests.stack.trusted_log import Log
 
 TYPE = "supply.batch.produced.v1"
 
@@ -134,10 +133,10 @@ async def test_a_session_ends_with_its_key(
 
 
 async def test_the_form_judges_as_post_events_would_and_sends_nothing(
-    browser: Browser, maker: dict[str, Any], stack: Stack
+    browser: Browser, maker: dict[str, Any], log: Log
 ) -> None:
     page = await browser.sign_in(maker["key"], f"/catalogue/{TYPE}")
-    before = await accepted_count(stack)
+    before = await log.size()
     written = unescape(re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)[0])
     form = {"csrf": page.token(), "event": written.replace("\n", "\r\n")}
     good = await browser.post(f"/catalogue/{TYPE}/validate", form)
@@ -150,7 +149,7 @@ async def test_the_form_judges_as_post_events_would_and_sends_nothing(
     assert "<b>A</b>" not in bad.text
     assert "&lt;b&gt;A&lt;/b&gt;" in bad.text
     assert (await browser.post(f"/catalogue/{TYPE}/validate", {**form, "csrf": "0" * 64})).status == 403
-    assert await accepted_count(stack) == before
+    assert await log.size() == before
 
 
 def _judged_alike(maker: dict[str, Any]) -> list[tuple[str, bytes]]:

@@ -9,7 +9,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.stack import Stack
-from shared.events.catalogue import trusted_topics
 
 
 @asynccontextmanager
@@ -31,12 +30,6 @@ async def _reader(stack: Stack, *topics: str) -> AsyncIterator[tuple[AIOKafkaCon
         yield consumer, await consumer.end_offsets(sorted(consumer.assignment()))
     finally:
         await consumer.stop()
-
-
-async def accepted_count(stack: Stack) -> int:
-    """How many events lie on the trusted topics."""
-    async with _reader(stack, *trusted_topics()) as (_, ends):
-        return sum(ends.values())
 
 
 async def records(stack: Stack, topic: str) -> list[ConsumerRecord[Any, Any]]:
