@@ -54,7 +54,7 @@ test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
 	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile -m "not proof"
 
 test-proof: $(INSTALLED) ## What takes many cases: generated, hostile and forged requests, floods, tampering; API_CASES=2000 API_SEED=<seed>
-	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile -m proof
+	@$(BIN)/python -m pytest tests/stack -m proof
 
 bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
 	@exec $(BIN)/python -m bench.cli
