@@ -16,7 +16,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-long bench bench-long lint format documents lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long lint format documents lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -28,7 +28,7 @@ help: ## Tell what can be done
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
 	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its two parts"
-	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history"
+	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history,ingest"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash
 
@@ -50,8 +50,11 @@ demo: $(INSTALLED) ## Play the scenario on a scaled clock and check that every a
 	@exec $(BIN)/python -m deploy.local.cli local demo
 
 test: $(INSTALLED) ## Unit tests, then tests on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest tests/unit --numprocesses 2
-	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/unit --numprocesses 2 -m "not proof"
+	@$(BIN)/python -m pytest tests/stack --numprocesses 2 --dist loadfile -m "not proof"
+
+test-proof: $(INSTALLED) ## What takes many cases: generated, hostile and forged requests, floods, tampering; API_CASES=2000 API_SEED=<seed>
+	@$(BIN)/python -m pytest tests/stack -m proof
 
 bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the targets: build/bench.json
 	@exec $(BIN)/python -m bench.cli

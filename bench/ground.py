@@ -94,8 +94,11 @@ class Ground:
             session_secret=SecretStr("none"),
         )
 
-    def start_program(self, name: str, *settings: tuple[str, str]) -> str:
-        """Starts `python -m bench.<name>`, which reads as BENCH_… where Kafka and the database are, and `settings`."""
+    def start_program(self, name: str, *settings: tuple[str, str], module: str | None = None) -> str:
+        """Starts `python -m bench.<module>`, by default of this name.
+
+        It reads as BENCH_… where Kafka and the database are, and `settings`.
+        """
         login = self.stack.kafka.admin_login
         told = {
             "DATABASE_URL": self.stack.postgres.url(SERVICE),
@@ -105,7 +108,7 @@ class Ground:
             **dict(settings),
         }
         environment = {**PYTHON, **{f"BENCH_{key}": value for key, value in told.items()}}
-        command = (sys.executable, "-m", f"bench.{name}")
+        command = (sys.executable, "-m", f"bench.{module or name}")
         spec = ChildSpec(name, command, ROOT, environment, restarts_after_success=False)
         self.stack.children.start_child(spec)
         return name

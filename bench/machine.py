@@ -22,6 +22,8 @@ PACKAGES: Final = (
     "msgspec",
     "pydantic",
     "sqlalchemy",
+    "starlette",
+    "uvicorn",
     "uvloop",
 )
 GIT_TIMEOUT_SECONDS: Final = 10.0

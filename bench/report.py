@@ -14,6 +14,7 @@ from bench.watch import Measured
 
 Results = Mapping[str, Any]
 _AT_LEAST, _AT_MOST = "≥", "≤"
+BESIDE: Final = ("postgres", "kafka", "load")  # processes that are not the contestant's own
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -31,15 +32,23 @@ def _median(results: Results, name: str) -> float:
     return float(results[name]["rate"]["median"])
 
 
+def _ratio(results: Results, name: str, other: str) -> float:
+    return _median(results, name) / _median(results, other)
+
+
 TARGETS: Final = (
-    Target("supply / default_way", _AT_LEAST, 2.5, 4, "", lambda r: _median(r, "supply") / _median(r, "default_way")),
-    Target("supply / ceiling", _AT_LEAST, 0.20, 0.40, "", lambda r: _median(r, "supply") / _median(r, "ceiling")),
+    Target("supply / default_way", _AT_LEAST, 2.5, 4, "", lambda r: _ratio(r, "supply", "default_way")),
+    Target("supply / ceiling", _AT_LEAST, 0.20, 0.40, "", lambda r: _ratio(r, "supply", "ceiling")),
     Target(
         "national indicator as known", _AT_MOST, 3, 1, "s", lambda r: float(r["as_of"]["indicator_seconds"]["median"])
     ),
     Target("rate with history / without", _AT_LEAST, 0.80, 0.95, "", lambda r: float(r["history"]["ratio"])),
     Target("as_of, 99th percentile", _AT_MOST, 50, 15, "ms", lambda r: float(r["as_of"]["p99_ms"])),
     Target("rebuild", _AT_MOST, 60, 30, "s", lambda r: float(r["rebuild"]["seconds"])),
+    Target("ingest, batches of 100", _AT_LEAST, 15_000, 30_000, "/s", lambda r: _median(r, "ingest_batches")),
+    Target("ingest / bare, batches", _AT_LEAST, 0.4, 0.6, "", lambda r: _ratio(r, "ingest_batches", "bare_batches")),
+    Target("ingest, single events", _AT_LEAST, 1_500, 3_000, "/s", lambda r: _median(r, "ingest_singles")),
+    Target("ingest / bare, singles", _AT_LEAST, 0.4, 0.6, "", lambda r: _ratio(r, "ingest_singles", "bare_singles")),
     Target("peak memory of supply", _AT_MOST, 500, 300, "MB", lambda r: float(r["memory"]["supply_peak_mb"])),
 )
 
@@ -96,12 +105,12 @@ def _holds(sign: str, value: float, bound: float) -> bool:
 def show(report: Results, console: Console) -> None:
     """The rates, the targets, and what was left out."""
     results = report["results"]
-    rates = Table("movements a second", "median", "spread", "µs of its own", "µs of PostgreSQL", "peak MB", box=None)
+    rates = Table("events a second", "median", "spread", "µs of its own", "µs of PostgreSQL", "peak MB", box=None)
     for name, one in results.items():
         if isinstance(one, Mapping) and "rate" in one:
             spent = one["cpu_us_a_movement"]
             server = spent.get("postgres", 0.0)
-            own = sum(used for process, used in spent.items() if process not in ("postgres", "kafka"))
+            own = sum(used for process, used in spent.items() if process not in BESIDE)
             figures = (f"{one['rate']['median']:,.0f}", f"{one['rate']['spread']:.0%}", f"{own:.1f}", f"{server:.1f}")
             rates.add_row(name, *figures, f"{one['peak_memory_mb']:.0f}")
     goals = Table("target", "measured", "must", "aim", "", box=None)

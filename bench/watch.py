@@ -123,10 +123,10 @@ def _last_line(ground: Ground, name: str) -> str:
 
 
 def _cpu_seconds(ground: Ground, names: Sequence[str]) -> dict[str, float]:
-    return {name: _cpu_of(ground.stack.pid(name)) for name in (*names, *SERVERS)}
+    return {name: cpu_of(ground.stack.pid(name)) for name in (*names, *SERVERS)}
 
 
-def _cpu_of(pid: int | None) -> float:
+def cpu_of(pid: int | None) -> float:
     """User and system time of a process, of its children that live, and of those that ended."""
     if pid is None:
         return 0.0

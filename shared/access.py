@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,7 +17,8 @@ from fastapi import Request
 from shared import topics
 from shared.errors import Fault, Problem
 from shared.kafka import security
-from shared.keys import AccessRecord, Principal, key_hash, key_id_of
+from shared.keys import PRODUCER, AccessRecord, Principal, key_hash, key_id_of
+from shared.rate import Rate
 from shared.sessions import Session
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
@@ -25,6 +27,7 @@ SESSION_COOKIE: Final = "supply_watch_session"
 READING: Final = ("GET", "HEAD")
 RECONNECT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.5
+PRINCIPALS_KEPT: Final = 4_096
 
 log = logger(__name__)
 
@@ -34,6 +37,7 @@ class AccessCache:
 
     def __init__(self) -> None:
         self._records: dict[str, AccessRecord] = {}
+        self._of_producers: dict[str, set[str]] = {}
         self.ready = asyncio.Event()
 
     def apply(self, key_id: str, value: bytes | None) -> None:
@@ -51,6 +55,8 @@ class AccessCache:
         known = self._records.get(record.key_id)
         if known is None or known.revoked_at is None:
             self._records[record.key_id] = record
+            if record.role == PRODUCER:
+                self._of_producers.setdefault(record.name, set()).add(record.key_id)
 
     def principal(self, key: str) -> Principal | None:
         """The caller behind `key`, None if the key is malformed, unknown, wrong or revoked."""
@@ -64,6 +70,14 @@ class AccessCache:
     def record(self, key_id: str) -> AccessRecord | None:
         """What is known of a key, revoked ones included."""
         return self._records.get(key_id)
+
+    def producer(self, name: str) -> Principal | None:
+        """The producer of this name, by one of its keys; None while none of them is valid."""
+        for key_id in self._of_producers.get(name, ()):
+            record = self._records.get(key_id)
+            if record is not None and record.revoked_at is None:
+                return _principal(record)
+        return None
 
     async def follow(self, settings: ServiceSettings) -> None:
         """Reads the topic from its beginning for ever; starts again when Kafka has been away."""
@@ -98,6 +112,7 @@ class AccessCache:
             await consumer.stop()
 
 
+@lru_cache(PRINCIPALS_KEPT)  # the same few call again and again
 def _principal(record: AccessRecord) -> Principal:
     return Principal(record.key_id, record.role, record.name, frozenset(record.glns), frozenset(record.roles))
 
@@ -125,7 +140,7 @@ def require(*roles: str) -> Require:
 def authenticate(request: Request) -> Principal:
     """The caller of `request` by `Authorization: Bearer`; one who only reads, also by the session of a browser.
 
-    Raises Problem 401, or 503 until the keys have been read.
+    Raises Problem 401, 429 if the key has called too often, or 503 until the keys have been read.
     """
     cache = keys_of(request)
     authorization = request.headers.get("authorization")
@@ -138,7 +153,14 @@ def authenticate(request: Request) -> Principal:
         detail = "the key is not valid"
     if principal is None:
         raise unauthorized(detail)
+    count(request, principal)
     return principal
+
+
+def count(request: Request, principal: Principal) -> None:
+    """Raises Problem 429 if the key of `principal` has called too often, itself or by its sessions."""
+    requests: Rate = request.app.state.requests
+    requests.spend(principal.key_id)
 
 
 def keys_of(request: Request) -> AccessCache:

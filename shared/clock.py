@@ -119,4 +119,6 @@ def parse_clock(text: str) -> Clock:
 
 def rfc3339(instant: datetime) -> str:
     """`instant` in UTC with microseconds only where there are any, e.g. 2026-11-23T16:20:00Z."""
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat().replace("+00:00", "Z")

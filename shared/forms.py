@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from shared.access import Require, session_cookie, session_principal, session_secret, unauthorized
+from shared.access import Require, count, session_cookie, session_principal, session_secret, unauthorized
 from shared.errors import Fault, Problem
 from shared.keys import Principal
 from shared.sessions import is_form_token
@@ -48,6 +48,7 @@ class RequireForm(Require):
         principal = session_principal(request)
         if principal is None:
             raise unauthorized("sign in, or send an API key as 'Authorization: Bearer sw_…'")
+        count(request, principal)
         check_token(request, await form_of(request), session_cookie(request))
         return self.admit(principal)
 

@@ -1,7 +1,7 @@
 """Describes a service's routes as OpenAPI 3.1: who may call each, and every status that it can answer with.
 
 A route declares what is its own (`status_code`, `responses={409: {}}`, `json_body(Model)`). What follows from its shape
-is added here: a key means 401, 403 and 503, a name in the path 404, parameters 422, a body 400, 413 and 422.
+is added here: a key means 401, 403, 429 and 503, a name in the path 404, parameters 422, a body 400, 413 and 422.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _MEANING: Final = {
 }
 # What FastAPI says of a response of which the route has said nothing.
 _UNSAID: Final = ("Additional Response", "Validation Error", *(HTTPStatus(int(status)).phrase for status in _MEANING))
-_OF_A_KEY: Final = ("401", "403", "503")
+_OF_A_KEY: Final = ("401", "403", "429", "503")
 _OF_A_BODY: Final = ("400", "413", "422")
 _HEADERS: Final[dict[str, dict[str, Any]]] = {
     "401": {"WWW-Authenticate": {"schema": _TEXT}},

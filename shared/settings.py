@@ -26,6 +26,8 @@ class ServiceSettings(BaseSettings):
     public_url: str
     body_limit_bytes: int = Field(gt=0)
     page_limit: int = Field(gt=0, le=10_000)
+    rate_requests_per_second: float = Field(gt=0)
+    rate_requests_burst: int = Field(gt=0)
     shutdown_timeout_seconds: float = Field(gt=0, le=10)
 
     database_url: SecretStr

@@ -74,7 +74,7 @@ class Throttle(logging.Filter):
         self._held_back: dict[tuple[str, str], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = (record.name, str(record.msg)), self._now()
+        kind, now = (record.name, _kind(record)), self._now()
         if now - self._passed_at.get(kind, -self._interval_seconds) < self._interval_seconds:
             self._held_back[kind] = self._held_back.get(kind, 0) + 1
             return False
@@ -85,6 +85,13 @@ class Throttle(logging.Filter):
             self._held_back.clear()
         self._passed_at[kind] = now
         return True
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """The message before its values are filled in. librdkafka's are nothing but values: the first is what it is of."""
+    message = str(record.msg)
+    named = message.startswith("%s") and isinstance(record.args, tuple) and record.args
+    return f"{message} {record.args[0]}" if named else message  # type: ignore[index]
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

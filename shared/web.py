@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cache
 from types import FrameType
 from typing import Annotated, Any, Final, TypeVar
 
@@ -19,12 +20,15 @@ import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
 from shared.faults import of_parameters
+from shared.http_protocol import BoundedHttp
+from shared.rate import Rate
 from shared.settings import ServiceSettings
 from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
@@ -47,11 +51,13 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
     """An application with everything the services share; `readiness` names each part and whether it is there."""
     app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
+    app.state.requests = Rate("requests", settings.rate_requests_per_second, settings.rate_requests_burst)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Invalid, _invalid)
     app.add_exception_handler(Transient, _transient)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
     _add_open_routes(app, readiness)
     app.add_middleware(_BodyLimit, limit_bytes=settings.body_limit_bytes)
@@ -88,6 +94,8 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
         app,
         host=settings.http_host,
         port=settings.http_port,
+        http=BoundedHttp,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -155,6 +163,15 @@ async def _transient(_: Request, error: Exception) -> Response:
 async def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(Problem(422, "Invalid", "the request has errors", of_parameters(error.errors())))
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    """A caller who goes away in the middle of its request reads no answer, and is no fault of ours."""
+    return problem_response(_client_gone())
+
+
+def _client_gone() -> Problem:
+    return Problem(499, "Client Closed Request", "the caller went away")
 
 
 async def _bug(_: Request, error: Exception) -> Response:
@@ -226,6 +243,11 @@ class _BodyLimit:
         await self.app(scope, bounded, send)
 
 
+@cache  # of methods, routes and statuses there are only so many
+def _series(service: str, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return HTTP_REQUESTS.labels(service, method, route, str(status)), HTTP_SECONDS.labels(service, route)
+
+
 class _Measured:
     """Counts and times every answer by its method and its route's template, of which there are only so many."""
 
@@ -250,8 +272,9 @@ class _Measured:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-            HTTP_REQUESTS.labels(self.service, method, route, str(status)).inc()
-            HTTP_SECONDS.labels(self.service, route).observe(time.perf_counter() - started)
+            requests, seconds = _series(self.service, method, route, status)
+            requests.inc()
+            seconds.observe(time.perf_counter() - started)
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -260,7 +283,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         while not (await asyncio.wait([task], timeout=GONE_CHECK_SECONDS))[0]:
             if await request.is_disconnected():
-                raise Problem(499, "Client Closed Request", "the caller went away")
+                raise _client_gone()
         return task.result()
     finally:
         await stop_tasks(task)

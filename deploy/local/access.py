@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deploy.local import http
 from deploy.local.firms import Firm
 from deploy.local.ports import Ports
 from deploy.local.rundir import RunDir, read_json, write_private, write_private_text
+from shared.json_http import Refused, call
 
 ROLES: Final = ("admin", "operator", "viewer")
 CONFLICT: Final = 409
@@ -38,7 +38,7 @@ class AccessSetUp:
         write_private(self._file, vars(self.access))
 
     def _ingest(self, path: str, body: Any) -> Any:
-        return http.call("POST", self._ports.url("ingest") + path, self._key, body)
+        return call("POST", self._ports.url("ingest") + path, self._key, body)
 
     def add_keys(self) -> None:
         """One key for each role of people."""
@@ -54,7 +54,7 @@ class AccessSetUp:
             return
         try:
             self._ingest("/producers", {"name": firm.name, "glns": list(firm.gln), "roles": list(firm.roles)})
-        except http.Refused as refused:
+        except Refused as refused:
             if refused.status != CONFLICT:
                 raise
         answer = self._ingest(f"/producers/{firm.name}/keys", {})
@@ -76,9 +76,9 @@ class AccessSetUp:
             endpoints = self._ports.url("alerts") + "/endpoints"
             admin = self.access.keys["admin"]
             if former := self.access.endpoint.get("id"):
-                http.call("DELETE", f"{endpoints}/{former}", admin)
+                call("DELETE", f"{endpoints}/{former}", admin)
             body = {"url": url, "format": "standard", "description": "the receiver of the embedded stack"}
-            answer = http.call("POST", endpoints, admin, body)
+            answer = call("POST", endpoints, admin, body)
             self.access.endpoint = {"id": str(answer["id"]), "url": url, "secret": answer["secret"]}
             self._keep()
         write_private_text(self._secret_file, self.access.endpoint["secret"])

@@ -1,4 +1,4 @@
-"""The command line `supply-watch`: the embedded stack, its demo, each service by itself, and the ledger's tools."""
+"""The command line `supply-watch`: the embedded stack, its demo, each service by itself, the ledger's tools, access."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ try:
     from deploy.local.ports import parse_port_base
     from deploy.local.stack import SERVICES, StackOptions
     from deploy.local.supervisor import refuse, run
+    from services.ingest.commands import keys, producers
     from services.supply.commands import ledger
 except ModuleNotFoundError as missing:
     print(f"cannot start: the package {missing.name} is missing: use `make run`, which installs it", file=sys.stderr)
@@ -33,6 +34,8 @@ app = typer.Typer(
 local = typer.Typer(help="The whole system on this machine, with real Kafka and PostgreSQL.", no_args_is_help=True)
 app.add_typer(local, name="local")
 app.add_typer(ledger, name="ledger")
+app.add_typer(producers, name="producers")
+app.add_typer(keys, name="keys")
 DEFAULT_PORT_BASE = "8000"
 PortBase = Annotated[
     str, typer.Option(envvar="PORT_BASE", help="Every port is this plus an offset: ingest +10, supply +20, alerts +30.")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.announcement import Announcer
+from services.ingest.epcis.places import HOME
 from services.ingest.kafka_admin import KafkaAdmin
 from services.ingest.settings import IngestSettings
 from services.ingest.store import GlnTaken, NameTaken, ProducerRow, Store
@@ -42,25 +43,26 @@ def _unique(items: tuple[str, ...]) -> tuple[str, ...]:
 _NOT_EMPTY_AND_UNIQUE: Final = (fields.AS_TUPLE, Field(min_length=1), fields.COUNTED, AfterValidator(_unique))
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class NewProducer(_Body):
-    """{name, glns, roles}"""
+class NewProducer(Body):
+    """{name, glns, roles, country?}: the country is where its GLNs are, unless more is told of one (`PUT /parties`)."""
 
     name: Annotated[str, Field(pattern=_NAME)]
     glns: Annotated[tuple[fields.Gln, ...], *_NOT_EMPTY_AND_UNIQUE]
     roles: Annotated[tuple[Role, ...], *_NOT_EMPTY_AND_UNIQUE]
+    country: fields.Country = HOME
 
 
-class NewProducerKey(_Body):
+class NewProducerKey(Body):
     """{label?}"""
 
     label: fields.Name | None = None
 
 
-class NewPersonKey(_Body):
+class NewPersonKey(Body):
     """{role, label}"""
 
     role: Literal["viewer", "operator", "admin"]
@@ -73,6 +75,7 @@ class ProducerAnswer(BaseModel):
     name: str
     glns: list[str]
     roles: list[str]
+    country: str
     created_at: datetime
 
 
@@ -128,10 +131,10 @@ class KeyList(BaseModel):
     next: str | None
 
 
-B = TypeVar("B", bound=_Body)
+B = TypeVar("B", bound=Body)
 
 
-async def _read(request: Request, shape: type[B]) -> B:
+async def read_body(request: Request, shape: type[B]) -> B:
     """Raises Problem 400 for what is not JSON, 422 for what is not `shape`."""
     body = await request.body()
     try:
@@ -169,7 +172,8 @@ class Access:
 
     async def add_producer(self, wanted: NewProducer, by: str) -> ProducerRow:
         """Raises Problem 409."""
-        row = ProducerRow(wanted.name, tuple(sorted(wanted.glns)), tuple(sorted(wanted.roles)), _now())
+        glns, roles = tuple(sorted(wanted.glns)), tuple(sorted(wanted.roles))
+        row = ProducerRow(wanted.name, glns, roles, _now(), wanted.country)
         try:
             await self._store.add_producer(row, by)
         except NameTaken:
@@ -243,7 +247,8 @@ def _not_found(detail: str) -> Problem:
 
 
 def _producer_json(row: ProducerRow) -> dict[str, Any]:
-    return {"name": row.name, "glns": row.glns, "roles": row.roles, "created_at": rfc3339(row.created_at)}
+    told = {"name": row.name, "glns": row.glns, "roles": row.roles, "country": row.country}
+    return {**told, "created_at": rfc3339(row.created_at)}
 
 
 def _key_json(key: Key) -> dict[str, Any]:
@@ -270,7 +275,7 @@ def router(store: Store, access: Access) -> APIRouter:
     )
     async def add_producer(request: Request, admin: _Admin) -> Response:
         """A new producer; its name is never used again."""
-        row = await access.add_producer(await _read(request, NewProducer), admin.key_id)
+        row = await access.add_producer(await read_body(request, NewProducer), admin.key_id)
         return json_response(_producer_json(row), 201)
 
     @routes.post(
@@ -281,7 +286,7 @@ def router(store: Store, access: Access) -> APIRouter:
     )
     async def add_producer_key(request: Request, name: str, admin: _Admin) -> Response:
         """A key for a producer, with a Kafka user of its own."""
-        wanted = await _read(request, NewProducerKey)
+        wanted = await read_body(request, NewProducerKey)
         return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
 
     @routes.get("/keys", response_model=KeyList)
@@ -293,7 +298,7 @@ def router(store: Store, access: Access) -> APIRouter:
     @routes.post("/keys", status_code=201, response_model=PersonKeyAnswer, openapi_extra=json_body(NewPersonKey))
     async def add_key(request: Request, admin: _Admin) -> Response:
         """A key for a viewer, an operator or an administrator."""
-        return json_response(await access.issue_to_person(await _read(request, NewPersonKey), admin.key_id), 201)
+        return json_response(await access.issue_to_person(await read_body(request, NewPersonKey), admin.key_id), 201)
 
     @routes.delete("/keys/{key_id}", status_code=204)
     async def revoke_key(key_id: str, admin: _Admin) -> Response:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.ingest.catalogue_examples import KafkaWayIn
 from services.ingest.event_schemas import attributes, data_name, data_schemas
 from shared import topics
-from shared.events import catalogue
+from shared.events import catalogue, reader
 from shared.events.catalogue import CATALOGUE, EventType
 from shared.events.cloudevent import BINARY
 from shared.json_schema import COMPONENTS
@@ -143,9 +143,19 @@ def _message(event_type: EventType) -> dict[str, Any]:
 
 def _headers() -> dict[str, Any]:
     said = attributes("ce_")
+    authority = {
+        "const": reader.REGULATOR.decode(),
+        "description": "On the trusted topics alone: a regulator has said it. Ingest sets it by the sender's roles;"
+        " what a producer sends under this name is not passed on",
+    }
     return {
         "type": "object",
         "description": "CloudEvents attributes as record headers, UTF-8",
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"],
-        "properties": {**said, "ce_type": {"type": "string"}, "content-type": {"const": BINARY}},
+        "properties": {
+            **said,
+            "ce_type": {"type": "string"},
+            "content-type": {"const": BINARY},
+            reader.AUTHORITY: authority,
+        },
     }

@@ -5,8 +5,7 @@ Source: "Who may say what" in services/ingest/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import Fault
@@ -25,21 +24,13 @@ FOREIGN_GLN: Final = "foreign_gln"
 CODES: Final = frozenset({ROLE, FOREIGN_SOURCE, FOREIGN_GLN})
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The data of an event, or of a replacement within it, and where it stands."""
-
-    type: str
-    data: Told
-    type_at: str
-    at: str
-
-
 def faults(sender: Principal, event: CloudEvent, index: int | None = None) -> list[Fault]:
     """Why `sender` may not say `event`; empty if it may."""
-    whole = _Judged(event.type, event.data, "type", "data")
-    found = [*_of_source(sender, event.source, "source"), *_of_data(sender, whole)]
-    return [Fault(fault.field, fault.code, fault.detail, index, event.id) for fault in found]
+    of_source = _of_source(sender, event.source, "source")
+    of_data = _of_data(sender, event.type, event.data, "type", "data")
+    if not of_source and not of_data:
+        return []
+    return [Fault(fault.field, fault.code, fault.detail, index, event.id) for fault in (*of_source, *of_data)]
 
 
 def faults_of_part(sender: Principal, part: Part, index: int | None = None) -> list[Fault]:
@@ -65,9 +56,10 @@ def _readable(type_: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "covers": data.get("covers")}
 
 
-def _of_source(sender: Principal, source: str, at: str) -> Iterator[Fault]:
-    if source.removeprefix(SOURCE_PREFIX) not in sender.glns:
-        yield Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}")
+def _of_source(sender: Principal, source: str, at: str) -> Sequence[Fault]:
+    if source.removeprefix(SOURCE_PREFIX) in sender.glns:
+        return ()
+    return (Fault(at, FOREIGN_SOURCE, f"{source} is none of the GLNs of {sender.name}"),)
 
 
 def role_fault(sender: Principal, type_: str, at: str) -> Fault | None:
@@ -78,43 +70,46 @@ def role_fault(sender: Principal, type_: str, at: str) -> Fault | None:
     return Fault(at, ROLE, f"{type_} is for {_or(allowed)}; {sender.name} is {_or(sender.roles)}")
 
 
-def _of_data(sender: Principal, judged: _Judged) -> Iterator[Fault]:
-    speaks_as = CATALOGUE[judged.type].roles & sender.roles
-    if forbidden := role_fault(sender, judged.type, judged.type_at):
-        yield forbidden
-    elif isinstance(judged.data, EventCorrected):
-        yield from _of_correction(sender, judged.data, judged.at)
-    else:
-        yield from _of_glns(sender, judged.type, speaks_as, vars(judged.data), judged.at)
+def _of_data(sender: Principal, type_: str, data: Told, type_at: str, at: str) -> Sequence[Fault]:
+    """Of the data of an event, or of a replacement within it; `type_at` and `at` say where type and data stand."""
+    if forbidden := role_fault(sender, type_, type_at):
+        return (forbidden,)
+    if isinstance(data, EventCorrected):
+        return _of_correction(sender, data, at)
+    return _of_glns(sender, type_, CATALOGUE[type_].roles & sender.roles, vars(data), at)
 
 
-def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> Iterator[Fault]:
+def _of_correction(sender: Principal, correction: EventCorrected, at: str) -> Sequence[Fault]:
     """Only its own events; what the event counts as from now on is judged like a fresh one."""
-    yield from _of_source(sender, correction.corrects.source, f"{at}.corrects.source")
+    found = [*_of_source(sender, correction.corrects.source, f"{at}.corrects.source")]
     if not CATALOGUE[correction.corrects.type].roles & sender.roles:
-        yield Fault(f"{at}.corrects.type", ROLE, f"{sender.name} may not say {correction.corrects.type}")
+        found.append(Fault(f"{at}.corrects.type", ROLE, f"{sender.name} may not say {correction.corrects.type}"))
     replacement = correction.replacement
     if replacement is not None and isinstance(replacement.data, Told):
         inner = f"{at}.replacement"
-        yield from _of_data(sender, _Judged(replacement.type, replacement.data, f"{inner}.type", f"{inner}.data"))
+        found += _of_data(sender, replacement.type, replacement.data, f"{inner}.type", f"{inner}.data")
+    return found
 
 
 def _of_glns(
     sender: Principal, type_: str, speaks_as: frozenset[str], told: Mapping[str, Any], at: str
-) -> Iterator[Fault]:
+) -> Sequence[Fault]:
     """`told` are fields of the data by name; one that is absent names nobody."""
+    own_glns = CATALOGUE[type_].own_glns
+    if not own_glns:
+        return ()
     is_count, is_holders = type_ == StockCounted.TYPE, told.get("covers") == "holder"
     if is_count and not is_holders:
-        return  # a count for the whole country is no one's own
+        return ()  # a count for the whole country is no one's own
     if REGULATOR in speaks_as and not is_count:
-        return  # a regulator may name any GLN
+        return ()  # a regulator may name any GLN
     if speaks_as == {REGULATOR}:
-        yield Fault(f"{at}.covers", ROLE, "a regulator counts for the whole country only")
-        return
-    for name in CATALOGUE[type_].own_glns:
-        gln = told.get(name)
-        if gln is not None and gln not in sender.glns:
-            yield Fault(f"{at}.{name}", FOREIGN_GLN, f"{gln} is none of the GLNs of {sender.name}")
+        return (Fault(f"{at}.covers", ROLE, "a regulator counts for the whole country only"),)
+    return [
+        Fault(f"{at}.{name}", FOREIGN_GLN, f"{gln} is none of the GLNs of {sender.name}")
+        for name in own_glns
+        if (gln := told.get(name)) is not None and gln not in sender.glns
+    ]
 
 
 def _or(roles: frozenset[str]) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from services.ingest import authority
+from services.ingest.judgement import judge
 from shared.errors import Fault, Invalid, Problem
 from shared.events import cloudevent
-from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, NotValid, Said
+from shared.events.cloudevent import BATCH, BINARY, NO_CLOUDEVENT, STRUCTURED, CloudEvent, Said
 from shared.json_input import loads
 from shared.keys import Principal
 
-FUTURE_TIME: Final = "future_time"
 TOO_MANY: Final = "too_many"
 MEDIA_TYPE: Final = "media_type"
 CONTENT_ENCODING: Final = "content_encoding"
+
+# Reads one event when it is called, so that one that cannot be read does not hide the others. Raises Invalid.
+Telling = Callable[[], Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +33,32 @@ class Limits:
 
 
 def read(headers: Mapping[str, str], body: bytes, sender: Principal, now: datetime, limits: Limits) -> list[CloudEvent]:
-    """The events of a request. `headers` have names in small letters. Raises Problem with every fault of every event.
+    """The events of a request, as `told` and `judged` say. Raises Problem with every fault of every event."""
+    return judged(told(headers, body, limits), sender, now, limits)
 
-    Statuses: 400 no JSON or no CloudEvent, 403 if every fault is one of authority, 413 too many events,
-    415 not a media type of ours, else 422.
+
+def judged(told: Sequence[Telling], sender: Principal, now: datetime, limits: Limits) -> list[CloudEvent]:
+    """The events in what was told, all valid and allowed. Raises Problem with every fault of every event:
+
+    400 if one is no CloudEvent, 403 if every fault is one of authority, else 422.
     """
     events: list[CloudEvent] = []
     found: list[Fault] = []
-    told = _told(headers, body, limits)
     for index, said in enumerate(told):
         try:
-            event = cloudevent.check(said(), index)
+            events.append(judge(said(), sender, now, limits.ahead))
         except Invalid as error:
             found += (_at(index, fault) for fault in error.faults)
-            if isinstance(error, NotValid):
-                found += authority.faults_of_part(sender, error.part, index)
-                found += _future(error.part.time, index, error.part.id, now, limits.ahead)
-            continue
-        found += authority.faults(sender, event, index)
-        found += _future(event.time, index, event.id, now, limits.ahead)
-        events.append(event)
     if found:
         raise Problem(*_verdict(found), faults=found)
     return events
 
 
-def _told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[Callable[[], Said]]:
-    """One reader for each event of the request, so that one that cannot be read does not hide the others."""
+def told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[Telling]:
+    """Each event of a request, not judged yet. `headers` have names in small letters.
+
+    Raises Problem: 400 what is not JSON, 413 too many events, 415 not a media type of ours.
+    """
     encoding = headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         detail = "bodies are taken uncompressed"
@@ -74,7 +76,7 @@ def _told(headers: Mapping[str, str], body: bytes, limits: Limits) -> Sequence[C
     raise Problem(415, "Unsupported Media Type", detail, [Fault("content-type", MEDIA_TYPE, detail)])
 
 
-def _batch(value: Any, limit: int) -> Sequence[Callable[[], Said]]:
+def _batch(value: Any, limit: int) -> Sequence[Telling]:
     if not isinstance(value, list):
         raise _bad_request([Fault(None, NO_CLOUDEVENT, "a batch is a JSON array of CloudEvents")])
     if len(value) > limit:
@@ -83,7 +85,7 @@ def _batch(value: Any, limit: int) -> Sequence[Callable[[], Said]]:
     return [partial(cloudevent.from_structured, item, index) for index, item in enumerate(value)]
 
 
-def _binary(headers: Mapping[str, str], body: bytes) -> Sequence[Callable[[], Said]]:
+def _binary(headers: Mapping[str, str], body: bytes) -> Sequence[Telling]:
     try:
         said = cloudevent.from_http_binary(headers, body)
     except Invalid as error:
@@ -108,12 +110,6 @@ def _bad_request(faults: Sequence[Fault]) -> Problem:
 
 def _at(index: int, fault: Fault) -> Fault:
     return Fault(fault.field, fault.code, fault.detail, index, fault.id)
-
-
-def _future(time: datetime | None, index: int, id: str | None, now: datetime, ahead: timedelta) -> Iterator[Fault]:
-    if time is not None and time > now + ahead:
-        detail = f"the time is more than {ahead.total_seconds():.0f} s ahead of ours, {now.isoformat()}"
-        yield Fault("time", FUTURE_TIME, detail, index, id)
 
 
 def _summary(faults: Sequence[Fault]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter as Count
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -17,3 +20,35 @@ PUBLISH_FAILURES: Final = Counter("supply_watch_ingest_publish_failures", "Reque
 IN_FLIGHT_EVENTS: Final = Gauge("supply_watch_ingest_in_flight_events", "Events waiting for Kafka.")
 KAFKA_CONNECTED: Final = Gauge("supply_watch_ingest_kafka_connected", "1 while there is a producer to Kafka.")
 KEYS_UNANNOUNCED: Final = Gauge("supply_watch_ingest_keys_unannounced", "Keys that services have not been told of.")
+
+EDGE_RECORDS: Final = Counter("supply_watch_ingest_edge_records", "Records of inbound topics by outcome.", ["outcome"])
+EDGE_LAG: Final = Gauge("supply_watch_ingest_edge_lag", "Records of our inbound partitions that are not yet read.")
+EDGE_RETRIES: Final = Counter("supply_watch_ingest_edge_retries", "Times that a batch had to wait for something away.")
+EDGE_PAUSED_SECONDS: Final = Counter("supply_watch_ingest_edge_paused_seconds", "Time that inbound topics were paused.")
+REJECTIONS: Final = Counter("supply_watch_ingest_rejections", "Refused Kafka records by their first fault.", ["code"])
+REPLAYS: Final = Counter("supply_watch_ingest_replays", "Rejections judged again, by outcome.", ["outcome"])
+
+
+_accepted_on: Final = cache(EVENTS_ACCEPTED.labels)
+
+
+def count_accepted(topics: Iterable[str]) -> None:
+    """Counts events by the topic that acknowledged them."""
+    for topic, number in Count(topics).items():
+        _accepted_on(topic).inc(number)
+
+
+CAPTURE_JOBS: Final = Counter("supply_watch_ingest_capture_jobs", "EPCIS capture jobs done, by outcome.", ["outcome"])
+CAPTURE_EVENTS: Final = Counter("supply_watch_ingest_capture_events", "EPCIS events by outcome.", ["outcome"])
+CAPTURE_WAITING: Final = Gauge("supply_watch_ingest_capture_waiting", "EPCIS capture jobs that are not done.")
+CAPTURE_RETRIES: Final = Counter(
+    "supply_watch_ingest_capture_retries", "Times that a capture job had to wait for something away."
+)
+CAPTURE_BUGS: Final = Counter("supply_watch_ingest_capture_bugs", "Documents refused for a fault of ours.")
+
+
+def count_capture(state: str, events: Mapping[str, int]) -> None:
+    """Counts a document that is done, and its events by what became of them."""
+    CAPTURE_JOBS.labels(state).inc()
+    for outcome, number in events.items():
+        CAPTURE_EVENTS.labels(outcome).inc(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from yaml import YAMLError
 
 from shared.keys import key_id_of
@@ -25,11 +25,23 @@ class IngestSettings(ServiceSettings):
     inbound_replication: int = Field(ge=0)
 
     batch_limit_events: int = Field(gt=0)
+    rate_events_per_second: float = Field(gt=0)
+    rate_events_burst: int = Field(gt=0)
     future_tolerance_seconds: float = Field(ge=0)
     publish_timeout_seconds: float = Field(gt=0)
     connect_wait_seconds: float = Field(ge=0)
     retry_after_seconds: int = Field(gt=0)
     in_flight_limit_events: int = Field(gt=0)
+
+    edge_batch_records: int = Field(gt=0)
+    replay_limit_rejections: int = Field(gt=0)
+
+    capture_limit_events: int = Field(gt=0)
+    capture_waiting_limit_bytes: int = Field(gt=0)
+    capture_jobs_at_once: int = Field(gt=0)
+    capture_lease_seconds: float = Field(gt=0)
+    capture_poll_seconds: float = Field(gt=0)
+    capture_attempts: int = Field(gt=0)
 
     announce_poll_seconds: float = Field(gt=0)
     announce_batch_keys: int = Field(gt=0)
@@ -43,6 +55,14 @@ class IngestSettings(ServiceSettings):
         except (OSError, KeyError, TypeError, AttributeError, YAMLError) as error:
             raise ValueError(f"{file} does not say what the topic of a producer is like: {error!r}") from None
         return file
+
+    @field_validator("rate_events_burst")
+    @classmethod
+    def _lets_a_whole_batch_through(cls, value: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_limit_events", 0)
+        if value < batch:
+            raise ValueError(f"a request of {batch} events (batch_limit_events) could never be sent")
+        return value
 
     @field_validator("bootstrap_admin_key")
     @classmethod

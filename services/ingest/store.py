@@ -1,24 +1,22 @@
-"""Writes and reads the tables of ingest; nothing else writes them. Every change by a person is audited with it."""
+"""Writes and reads producers, keys and the audit of what people change, each change with its audit."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.ingest.tables import Audit, Gln, Key, Producer
+from services.ingest.tables import Audit, Gln, Key, Party, Producer
+from services.ingest.transaction import transaction
 from shared.clock import rfc3339
-from shared.database import AWAY
-from shared.errors import Transient
-from shared.keys import AccessRecord
+from shared.keys import PRODUCER, AccessRecord
 
 Announce = Callable[[Sequence[tuple[Key, AccessRecord]]], Awaitable[None]]
 
@@ -43,6 +41,7 @@ class ProducerRow:
     glns: tuple[str, ...]
     roles: tuple[str, ...]
     created_at: datetime
+    country: str
 
 
 class Store:
@@ -51,17 +50,8 @@ class Store:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        try:
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except (*AWAY, PoolTimeoutError, InterfaceError, OperationalError) as error:
-            raise Transient("the database is away") from error
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig.__cause__ if error.orig else None, AWAY):
-                raise Transient("the database is away") from error
-            raise
+    def _transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        return transaction(self._engine)
 
     async def add_producer(self, row: ProducerRow, by: str) -> None:
         """Raises NameTaken or GlnTaken."""
@@ -72,10 +62,12 @@ class Store:
                 taken = (await session.exec(select(Gln.gln).where(col(Gln.gln).in_(row.glns)))).all()
                 if taken:
                     raise GlnTaken(sorted(taken))
-                session.add(Producer(name=row.name, roles=list(row.roles), created_at=row.created_at))
+                session.add(
+                    Producer(name=row.name, roles=list(row.roles), created_at=row.created_at, country=row.country)
+                )
                 await session.flush()
                 session.add_all(Gln(gln=gln, producer=row.name) for gln in row.glns)
-                detail = {"glns": list(row.glns), "roles": list(row.roles)}
+                detail = {"glns": list(row.glns), "roles": list(row.roles), "country": row.country}
                 session.add(Audit(by=by, action="producer_added", subject=row.name, detail=detail))
         except IntegrityError:  # someone else added the same name or GLN since the look above
             raise NameTaken(row.name) from None
@@ -94,8 +86,31 @@ class Store:
         async with self._transaction() as session:
             rows = (await session.exec(query)).all()
         return [
-            ProducerRow(row.name, tuple(sorted(found or ())), tuple(row.roles), row.created_at) for row, found in rows
+            ProducerRow(row.name, tuple(sorted(found or ())), tuple(row.roles), row.created_at, row.country)
+            for row, found in rows
         ]
+
+    async def parties(self, after: str | None, limit: int) -> list[Party]:
+        """By GLN, beginning behind `after`."""
+        query = select(Party).where(col(Party.gln) > (after or "")).order_by(col(Party.gln)).limit(limit)
+        async with self._transaction() as session:
+            return list((await session.exec(query)).all())
+
+    async def put_party(self, party: Party) -> None:
+        """Adds the party, or replaces what was said of it."""
+        async with self._transaction() as session:
+            await session.merge(party)
+            detail = {"country": party.country, "name": party.name}
+            session.add(Audit(by=party.changed_by, action="party_told", subject=party.gln, detail=detail))
+
+    async def delete_party(self, gln: str, by: str) -> bool:
+        """False if there is none."""
+        async with self._transaction() as session:
+            party = await session.get(Party, gln)
+            if party is not None:
+                await session.delete(party)
+                session.add(Audit(by=by, action="party_forgotten", subject=gln, detail={"country": party.country}))
+            return party is not None
 
     async def keys(self, after: str | None, limit: int) -> list[Key]:
         """By id, beginning behind `after`, revoked ones too."""
@@ -127,10 +142,13 @@ class Store:
             standing = col(Key.revoked_at).is_(None)
             await session.exec(update(Key).where(*former, standing).values(revoked_at=at, announced=False))
 
-    async def access_records(self) -> list[AccessRecord]:
-        """Every key as all services are told of it."""
+    async def access_records(self, producer: str | None = None) -> list[AccessRecord]:
+        """Every key, or every key of a producer, as all services are told of it."""
+        query = select(Key)
+        if producer is not None:
+            query = query.where(Key.role == PRODUCER, Key.name == producer)
         async with self._transaction() as session:
-            return await self._records(session, (await session.exec(select(Key))).all())
+            return await self._records(session, (await session.exec(query)).all())
 
     async def announce(self, limit: int, tell: Announce) -> int:
         """Hands keys that are not announced to `tell`, and marks them when it returns. Returns how many.
@@ -147,7 +165,7 @@ class Store:
             return len(keys)
 
     async def _records(self, session: AsyncSession, keys: Sequence[Key]) -> list[AccessRecord]:
-        names = {key.name for key in keys if key.role == "producer"}
+        names = {key.name for key in keys if key.role == PRODUCER}
         roles = dict(
             (await session.exec(select(Producer.name, Producer.roles).where(col(Producer.name).in_(names)))).all()
         )
@@ -158,7 +176,7 @@ class Store:
 
 
 def _record(key: Key, roles: Mapping[str, Sequence[str]], glns: Mapping[str, Sequence[str]]) -> AccessRecord:
-    of_producer = key.role == "producer"
+    of_producer = key.role == PRODUCER
     return AccessRecord(
         key_id=key.key_id,
         sha256=key.sha256,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -30,6 +31,7 @@ BATCH: Final = "application/cloudevents-batch+json"
 # Faults that say: this is no CloudEvent at all.
 NO_CLOUDEVENT: Final = "no_cloudevent"
 _HTTP_PREFIX: Final = "ce-"
+KAFKA_PREFIX: Final = "ce_"
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -38,9 +40,9 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _JSON: Final = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.+-]+\+json)")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A CloudEvent as it was sent: the attributes we use, and data of which nothing is known yet."""
+# Made by the thousand a second: a struct takes a tenth of the time of a frozen dataclass.
+class Said(msgspec.Struct, frozen=True):
+    """A CloudEvent as it was sent: its attributes, beside which other names may stand, and data of unknown content."""
 
     attributes: Mapping[str, Any]
     data: Any
@@ -52,8 +54,7 @@ class Said:
         return value if isinstance(value, str) and len(value) <= corrections.EVENT_ID_BYTES else None
 
 
-@dataclass(frozen=True, slots=True)
-class CloudEvent:
+class CloudEvent(msgspec.Struct, frozen=True):
     """A valid event of the catalogue. `time` is in UTC."""
 
     source: str
@@ -83,11 +84,11 @@ class NotValid(Invalid):
 
 
 class Record(NamedTuple):
-    """What Kafka holds of an event: binary mode."""
+    """What Kafka holds of an event: binary mode. Of an event the value is never null."""
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 
@@ -101,12 +102,17 @@ def is_json(content_type: str) -> bool:
 
 
 def from_http_binary(headers: Mapping[str, str], body: bytes) -> Said:
-    """An event whose attributes are `ce-*` headers, names in small letters. Raises Invalid if a part cannot be read."""
-    attributes = {
-        name.removeprefix(_HTTP_PREFIX): _header_text(name, value)
-        for name, value in headers.items()
-        if name.startswith(_HTTP_PREFIX)
-    }
+    """An event whose attributes are `ce-*` headers, names in small letters. Raises Invalid if a part cannot be read.
+
+    The items of `headers` may name one several times: no two readers would agree on which counts.
+    """
+    attributes: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.startswith(_HTTP_PREFIX):
+            attribute = name.removeprefix(_HTTP_PREFIX)
+            if attribute in attributes:
+                raise Invalid([Fault(attribute, "duplicate_header", f"the header {name} stands twice")])
+            attributes[attribute] = _header_text(name, value)
     return Said(attributes, loads(body))
 
 
@@ -120,13 +126,24 @@ def _header_text(name: str, value: str) -> str:
         raise Invalid([Fault(name.removeprefix(_HTTP_PREFIX), "encoding", f"the header {name} is not UTF-8")]) from None
 
 
+def from_kafka_binary(headers: Mapping[str, str], value: bytes) -> Said:
+    """An event whose attributes are `ce_*` headers. Raises Invalid if the value cannot be read."""
+    attributes = {
+        name.removeprefix(KAFKA_PREFIX): text for name, text in headers.items() if name.startswith(KAFKA_PREFIX)
+    }
+    try:
+        return Said(attributes, loads(value))
+    except Invalid as error:
+        id = Said(attributes, None).id
+        raise Invalid(Fault(fault.field, fault.code, fault.detail, id=id) for fault in error.faults) from None
+
+
 def from_structured(value: Any, index: int | None = None) -> Said:
     """An event as one JSON object. Raises Invalid if it is none."""
     if not isinstance(value, dict):
         raise Invalid([Fault(None, NO_CLOUDEVENT, "a CloudEvent is a JSON object", index)])
-    attributes = {name: item for name, item in value.items() if name not in ("data", "data_base64")}
-    said = Said(attributes, value.get("data"))
-    return said if "data_base64" not in value else Said(attributes, _decoded(value, said.id, index))
+    said = Said(value, value.get("data"))
+    return said if "data_base64" not in value else Said(value, _decoded(value, said.id, index))
 
 
 def _decoded(value: dict[str, Any], id: str | None, index: int | None) -> Any:
@@ -147,15 +164,19 @@ def check(said: Said, index: int | None = None) -> CloudEvent:
     Raises Invalid if it is no CloudEvent, NotValid with every fault if it is none of the catalogue.
     """
     found = _envelope_faults(said, index)
-    if any(fault.code == NO_CLOUDEVENT for fault in found):
+    if found and any(fault.code == NO_CLOUDEVENT for fault in found):
         raise Invalid(found)
-    source = None if any(fault.field == "source" for fault in found) else said.attributes["source"]
     time = _time_of(said, index, found)
     known = _type_of(said, index, found)
     data = None if known is None else _data_of(known, said, index, found)
-    if found or source is None or time is None or known is None or data is None:
-        raise NotValid(found, Part(said.id, source, None if known is None else known.name, time, said.data))
-    return CloudEvent(source, said.attributes["id"], known.name, time, data)
+    if found or time is None or known is None or data is None:
+        raise NotValid(found, _part(said, found, known, time))
+    return CloudEvent(said.attributes["source"], said.attributes["id"], known.name, time, data)
+
+
+def _part(said: Said, found: Sequence[Fault], known: EventType | None, time: datetime | None) -> Part:
+    source = None if any(fault.field == "source" for fault in found) else said.attributes["source"]
+    return Part(said.id, source, None if known is None else known.name, time, said.data)
 
 
 def _time_of(said: Said, index: int | None, found: list[Fault]) -> datetime | None:
@@ -174,20 +195,22 @@ def _type_of(said: Said, index: int | None, found: list[Fault]) -> EventType | N
 
 
 def _data_of(known: EventType, said: Said, index: int | None, found: list[Fault]) -> Told | None:
-    try:
-        return known.model.model_validate(said.data)
+    try:  # what model_validate does, after it has looked at six options of its own
+        data: Told = known.model.__pydantic_validator__.validate_python(said.data)
+        return data
     except ValidationError as error:
         found += faults(error, index, said.id, at=("data",))
         return None
 
 
 def _envelope_faults(said: Said, index: int | None) -> list[Fault]:
+    attributes = said.attributes
     found = [
         Fault(name, *fault, index, said.id)
-        for name, fault_of in _ATTRIBUTES.items()
-        if (fault := fault_of(name, said.attributes.get(name))) is not None
+        for name, fault_of in _ATTRIBUTES
+        if (fault := fault_of(name, attributes.get(name))) is not None
     ]
-    content_type = said.attributes.get("datacontenttype", BINARY)
+    content_type = attributes.get("datacontenttype", BINARY)
     if content_type != BINARY and not (isinstance(content_type, str) and is_json(content_type)):
         detail = "the data of an event is application/json"
         found.append(Fault("datacontenttype", "choice", detail, index, said.id))
@@ -209,7 +232,7 @@ def _version_fault(name: str, value: Any) -> tuple[str, str] | None:
 def _id_fault(name: str, value: Any) -> tuple[str, str] | None:
     if fault := _text_fault(name, value):
         return fault
-    if _UNPRINTABLE.search(value):
+    if not value.isprintable() and _UNPRINTABLE.search(value):
         return "control_character", "holds a control character or a lone surrogate"
     return _refusal(corrections.event_id, value)
 
@@ -228,7 +251,12 @@ def _refusal(check: Callable[[str], str], value: str) -> tuple[str, str] | None:
     return None
 
 
-_ATTRIBUTES: Final = {"specversion": _version_fault, "id": _id_fault, "source": _source_fault, "type": _text_fault}
+_ATTRIBUTES: Final = (
+    ("specversion", _version_fault),
+    ("id", _id_fault),
+    ("source", _source_fault),
+    ("type", _text_fault),
+)
 
 
 def _time(value: Any) -> datetime | Fault:

@@ -34,6 +34,7 @@ LAST_YEAR: Final = 2199
 ID_CHARACTERS: Final = 100
 KEY_CHARACTERS: Final = 401
 IDENTIFIER_CACHE_KEYS: Final = 32_768
+DAY_CACHE_KEYS: Final = 8_192
 
 COUNTRIES: Final = frozenset(country.alpha_2 for country in pycountry.countries)
 
@@ -52,7 +53,7 @@ class EventData(BaseModel):
 
     def canonical(self) -> bytes:
         """Compact JSON with defaults left out: equal content gives equal bytes."""
-        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        return type(self).__pydantic_serializer__.to_json(self, by_alias=True, exclude_defaults=True)
 
 
 class Told(EventData):
@@ -76,7 +77,6 @@ def check_digit(digits: str) -> str:
     return str(-(3 * odd + even) % 10)
 
 
-@lru_cache(IDENTIFIER_CACHE_KEYS)  # the same products and firms come again and again; a fault is never cached
 def _digits(value: str, lengths: tuple[int, ...], name: str) -> str:
     if not (value.isascii() and value.isdigit() and len(value) in lengths):
         _refuse("pattern", f"a {name} has {' or '.join(map(str, lengths))} digits")
@@ -85,11 +85,13 @@ def _digits(value: str, lengths: tuple[int, ...], name: str) -> str:
     return value
 
 
+@lru_cache(IDENTIFIER_CACHE_KEYS)  # the same products come again and again; a fault is never cached
 def gtin(value: str) -> str:
     """`value` padded to 14 digits. Raises PydanticCustomError `pattern` or `check_digit`."""
     return _digits(value, _GTIN_DIGITS, "GTIN").zfill(14)
 
 
+@lru_cache(IDENTIFIER_CACHE_KEYS)
 def gln(value: str) -> str:
     """`value`, a GLN. Raises PydanticCustomError `pattern` or `check_digit`."""
     return _digits(value, (13,), "GLN")
@@ -121,15 +123,25 @@ def _atc(value: str) -> str:
 
 
 def _date(value: Any) -> Any:
-    if type(value) is date:
-        day = value
-    elif isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            day = date.fromisoformat(value)
-        except ValueError:
-            _refuse("date", "there is no such day")
-    else:
+    if isinstance(value, str):
+        return _day(value)
+    if type(value) is not date:
         _refuse("date", "a date is a string like 2026-11-23")
+    return _in_range(value)
+
+
+@lru_cache(DAY_CACHE_KEYS)  # the same days come again and again; a fault is never cached
+def _day(value: str) -> date:
+    if not _DATE.fullmatch(value):
+        _refuse("date", "a date is a string like 2026-11-23")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        _refuse("date", "there is no such day")
+    return _in_range(day)
+
+
+def _in_range(day: date) -> date:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         _refuse("range", f"the year is not within {FIRST_YEAR} to {LAST_YEAR}")
     return day
@@ -159,7 +171,7 @@ def _above_zero(value: Decimal) -> Decimal:
 
 
 def _printable(value: str) -> str:
-    if _UNPRINTABLE.search(value):
+    if not value.isprintable() and _UNPRINTABLE.search(value):
         _refuse("control_character", "holds a control character or a lone surrogate")
     if value != value.strip():
         _refuse("pattern", "begins or ends with white space")

@@ -10,8 +10,12 @@ import pytest
 from pytest_socket import enable_socket
 
 from deploy.local.stack import SERVICES, Stack, StackOptions
+from tests.stack.browser import Browser
+from tests.stack.kafka_way import Way
 from tests.stack.places import free_port_base
+from tests.stack.raw_kafka import RawKafka
 from tests.stack.supply_world import world  # noqa: F401 - a fixture
+from tests.stack.trusted_log import log  # noqa: F401 - a fixture
 
 HTTP_TIMEOUT_SECONDS = 30.0
 LOG_TAIL_LINES = 25
@@ -60,3 +64,23 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         yield session
+
+
+@pytest.fixture
+async def browser(credentials: dict[str, Any]) -> AsyncIterator[Browser]:
+    opened = Browser(credentials["ingest"])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def kafka(stack: Stack) -> AsyncIterator[RawKafka]:
+    """One that may write to every topic."""
+    async with RawKafka.of_admin(stack) as opened:
+        yield opened
+
+
+@pytest.fixture
+def way(http: aiohttp.ClientSession, credentials: dict[str, Any], kafka: RawKafka) -> Way:
+    """The first manufacturer's, with a product of its own."""
+    return Way(http, credentials, kafka, "manufacturer-1", credentials["producers"]["manufacturer-1"]["gln"][0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_socket import enable_socket
 
-from bench import rate
+from bench import ingest, rate
 from bench.expected import Wrong, check
 from bench.ground import Ground, ground
 from bench.plan import RATE, Asked, Bench
@@ -34,6 +34,16 @@ def test_every_contestant_has_a_rate_its_processor_time_and_its_memory(measured:
         assert found["peak_memory_mb"] > 0
     assert bench.results["memory"]["supply_peak_mb"] == bench.results["supply"]["peak_memory_mb"]
     assert bench.results["default_way"]["batch_records"] in rate.DEFAULT_WAY_BATCHES
+
+
+def test_ingest_and_the_bare_way_have_a_rate_for_batches_and_for_single_events(measured: tuple[Ground, Bench]) -> None:
+    place, _ = measured
+    results = ingest.ingest(place, 1, SilentSteps(), seconds=0.3)
+    assert results.keys() == {f"{name}_{shape.name}" for name, shapes in ingest.TRIED.items() for shape in shapes}
+    for found in results.values():
+        assert found["rate"]["median"] > 0
+        assert found["p50_ms"][0] > 0
+        assert 0 < found["load_share_of_a_core"] < 1
 
 
 def test_commits_reach_the_disk_before_they_are_told(measured: tuple[Ground, Bench]) -> None:

@@ -122,6 +122,7 @@ async def test_the_topic_of_a_producer_is_laid_out_as_the_file_of_topics_says(ca
         ({"name": "someone", "glns": ["9521000000019"], "roles": ["manufacturer"]}, 422, "check_digit"),
         ({"name": "someone", "glns": [gln(70_012)], "roles": ["king"]}, 422, "choice"),
         ({"name": "someone", "glns": [gln(70_012)]}, 422, "missing"),
+        ({"name": "someone", "glns": [gln(70_012)], "roles": ["importer"], "country": "XX"}, 422, "country"),
     ],
 )
 async def test_a_producer_that_cannot_be_is_refused(call: Call, body: dict[str, Any], status: int, code: str) -> None:
@@ -139,13 +140,51 @@ async def test_what_is_not_there_is_not_found_however_it_is_called(call: Call, n
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/producers"), ("POST", "/producers"), ("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/x")],
+    [
+        *[("GET", "/producers"), ("POST", "/producers"), ("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/x")],
+        *[("GET", "/parties"), ("PUT", "/parties/x"), ("DELETE", "/parties/x")],
+    ],
 )
 async def test_only_an_admin_administers(
     call: Call, credentials: dict[str, Any], method: str, path: str, role: str
 ) -> None:
     assert (await call(method, path, {}, key=credentials["keys"][role]))[0] == 403
     assert (await call(method, path, {}, key="nonsense"))[0] == 401
+
+
+async def test_a_producer_is_in_viet_nam_unless_another_country_is_told(call: Call) -> None:
+    for name, number, told in (("at-home", 70_040, {}), ("abroad", 70_041, {"country": "FR"})):
+        body = {"name": name, "glns": [gln(number)], "roles": ["importer"], **told}
+        status, answer = await call("POST", "/producers", body)
+        assert (status, answer["country"]) == (201, told.get("country", "VN"))
+
+
+async def test_where_parties_are_is_told_changed_and_forgotten(call: Call) -> None:
+    one, other = gln(70_050), gln(70_051)
+    for number, country in ((other, "FR"), (one, "IN"), (one, "KR")):
+        status, answer = await call("PUT", f"/parties/{number}", {"country": country, "name": "a supplier"})
+        assert (status, answer["country"]) == (200, country)
+    status, page = await call("GET", "/parties?limit=1000")
+    assert {item["gln"]: item["country"] for item in page["items"]}.items() >= {one: "KR", other: "FR"}.items()
+    status, page = await call("GET", "/parties?limit=1")
+    assert len(page["items"]) == 1 and page["next"] is not None
+    for answered in (204, 404):
+        assert (await call("DELETE", f"/parties/{one}"))[0] == answered
+
+
+@pytest.mark.parametrize(
+    ("number", "body", "code"),
+    [
+        ("9521000000019", {"country": "FR"}, "pattern"),
+        ("%00", {"country": "FR"}, "pattern"),
+        (gln(70_052), {"country": "fr"}, "country"),
+        (gln(70_052), {}, "missing"),
+        (gln(70_052), {"country": "FR", "name": ""}, "length"),
+    ],
+)
+async def test_a_party_that_cannot_be_is_refused(call: Call, number: str, body: dict[str, Any], code: str) -> None:
+    status, problem = await call("PUT", f"/parties/{number}", body)
+    assert (status, [fault["code"] for fault in problem["errors"]]) == (422, [code])
 
 
 async def test_lists_show_no_secret_and_are_paged(call: Call) -> None:

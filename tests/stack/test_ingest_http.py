@@ -6,65 +6,22 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.stack import Stack
 from shared import topics
 from shared.events import catalogue, reader
 from shared.events.cloudevent import BATCH, STRUCTURED
 from shared.events.fields import check_digit
+from tests.stack.trusted_log import Log
 from tests.stack.waiting import eventually
 
-TRUSTED = (topics.MOVEMENTS, topics.REGISTRY)
 STOP_TIMEOUT_SECONDS = 10.0
 PUBLISH_TIMEOUT_SECONDS = 10.0  # the default of publish_timeout_seconds
 GTIN = "0952000001001" + check_digit("0952000001001")
-
-
-class Log:
-    """The trusted topics as an administrator reads them."""
-
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
-
-    async def ends(self) -> dict[TopicPartition, int]:
-        """The next offset of every partition."""
-        await self._consumer._client.force_metadata_update()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in TRUSTED
-            for number in self._consumer.partitions_for_topic(topic) or ()
-        ]
-        found: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
-        return found
-
-    async def at(self, topic: str, partition: int, offset: int) -> ConsumerRecord[bytes, bytes]:
-        place = TopicPartition(topic, partition)
-        self._consumer.assign([place])
-        self._consumer.seek(place, offset)
-        return await self._consumer.getone(place)
-
-
-@pytest.fixture
-async def log(stack: Stack) -> AsyncIterator[Log]:
-    login = stack.kafka.admin_login
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=login.bootstrap,
-        security_protocol=login.security_protocol,
-        sasl_mechanism=login.sasl_mechanism,
-        sasl_plain_username=login.username,
-        sasl_plain_password=login.password,
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    consumer._client.set_topics(TRUSTED)
-    yield Log(consumer)
-    await consumer.stop()
 
 
 class Producer:
@@ -278,6 +235,40 @@ async def test_a_batch_is_answered_in_its_own_order(maker: Producer, log: Log, e
     for item in answer["accepted"][:: events // 6]:
         record = await log.at(item["topic"], item["partition"], item["offset"])
         assert dict(record.headers)["ce_id"].decode() == item["id"]
+
+
+async def test_requests_at_the_same_time_are_each_told_their_own_places(maker: Producer, log: Log) -> None:
+    before = await log.size()
+
+    async def sent(number: int) -> list[tuple[str, int, int]]:
+        batch = [maker.released(f"at-once-{number}-{item}", lot=f"L{item}") for item in range(1 + number % 3)]
+        status, answer, _ = await maker.send(batch, BATCH)
+        assert status == 202
+        assert [item["id"] for item in answer["accepted"]] == [event["id"] for event in batch]
+        return [(item["id"], item["partition"], item["offset"]) for item in answer["accepted"]]
+
+    told = [place for places in await asyncio.gather(*map(sent, range(150))) for place in places]
+    assert len({(partition, offset) for _, partition, offset in told}) == len(told) == 300
+    assert await log.size() - before == len(told)
+    for id, partition, offset in told[::10]:
+        record = await log.at(topics.MOVEMENTS, partition, offset)
+        assert dict(record.headers)["ce_id"].decode() == id
+
+
+async def test_only_post_is_taken_and_every_request_is_counted_by_its_route(
+    http: aiohttp.ClientSession, credentials: dict[str, Any], maker: Producer
+) -> None:
+    assert (await maker.send(maker.released("counted-1")))[0] == 202
+    headers = {"Authorization": f"Bearer {maker.key}"}
+    for method in ("GET", "PUT", "DELETE"):
+        async with http.request(method, f"{credentials['ingest']}/events", headers=headers) as answer:
+            assert answer.status == 405
+    async with http.get(f"{credentials['ingest']}/metrics") as answer:
+        counted = [line for line in (await answer.text()).splitlines() if 'route="/events"' in line]
+    for told in ('method="POST",route="/events",service="ingest",status="202"', 'method="PUT"'):
+        assert any(told in line for line in counted), told
+    async with http.get(f"{credentials['ingest']}/openapi.json", headers=headers) as answer:
+        assert list((await answer.json())["paths"]["/events"]) == ["post"]
 
 
 async def test_an_empty_batch_is_accepted(maker: Producer, log: Log) -> None:

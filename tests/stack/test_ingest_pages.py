@@ -4,77 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from yarl import URL
 
-from deploy.local.stack import Stack
 from shared.access import SESSION_COOKIE
 from shared.events.cloudevent import BATCH, STRUCTURED
 from shared.settings import ROOT
-from tests.stack.topic_log import accepted_count
+from tests.stack.browser import Browser
+from tests.stack.trusted_log import Log
 
-PAGE = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
 TYPE = "supply.batch.produced.v1"
-
-
-@dataclass
-class Shown:
-    """What a browser got."""
-
-    status: int
-    text: str
-    headers: Any
-    path: str
-
-    def token(self) -> str:
-        """The last form's."""
-        return unescape(re.findall(r'name="csrf" value="([^"]*)"', self.text)[-1])
-
-
-class Browser:
-    """A browser at one service of the stack."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._session = aiohttp.ClientSession(headers=PAGE, cookie_jar=aiohttp.CookieJar(unsafe=True), trust_env=False)
-
-    async def get(self, path: str, follow: bool = True) -> Shown:
-        return await self._ask("GET", path, None, follow)
-
-    async def post(self, path: str, form: dict[str, str], follow: bool = True) -> Shown:
-        return await self._ask("POST", path, form, follow)
-
-    async def _ask(self, method: str, path: str, form: dict[str, str] | None, follow: bool) -> Shown:
-        url = path if path.startswith("http") else self.url + path
-        async with self._session.request(method, url, data=form, allow_redirects=follow) as answer:
-            return Shown(answer.status, await answer.text(), answer.headers, answer.url.path)
-
-    async def sign_in(self, key: str, wanted: str = "") -> Shown:
-        page = await self.get("/sign-in")
-        return await self.post("/sign-in", {"csrf": page.token(), "key": key, "next": wanted})
-
-    def cookies(self) -> dict[str, Any]:
-        return dict(self._session.cookie_jar.filter_cookies(URL(self.url)))
-
-    def forget(self, name: str) -> None:
-        self._session.cookie_jar.clear(lambda cookie: cookie.key == name)
-
-    async def close(self) -> None:
-        await self._session.close()
-
-
-@pytest.fixture
-async def browser(credentials: dict[str, Any]) -> AsyncIterator[Browser]:
-    opened = Browser(credentials["ingest"])
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -190,10 +133,10 @@ async def test_a_session_ends_with_its_key(
 
 
 async def test_the_form_judges_as_post_events_would_and_sends_nothing(
-    browser: Browser, maker: dict[str, Any], stack: Stack
+    browser: Browser, maker: dict[str, Any], log: Log
 ) -> None:
     page = await browser.sign_in(maker["key"], f"/catalogue/{TYPE}")
-    before = await accepted_count(stack)
+    before = await log.size()
     written = unescape(re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)[0])
     form = {"csrf": page.token(), "event": written.replace("\n", "\r\n")}
     good = await browser.post(f"/catalogue/{TYPE}/validate", form)
@@ -206,7 +149,7 @@ async def test_the_form_judges_as_post_events_would_and_sends_nothing(
     assert "<b>A</b>" not in bad.text
     assert "&lt;b&gt;A&lt;/b&gt;" in bad.text
     assert (await browser.post(f"/catalogue/{TYPE}/validate", {**form, "csrf": "0" * 64})).status == 403
-    assert await accepted_count(stack) == before
+    assert await log.size() == before
 
 
 def _judged_alike(maker: dict[str, Any]) -> list[tuple[str, bytes]]:

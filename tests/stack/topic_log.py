@@ -1,23 +1,24 @@
-"""Reads topics as an administrator, from their beginning."""
+"""Reads a topic as an administrator."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.stack import Stack
-from shared.events.catalogue import trusted_topics
+
+Ends = Mapping[TopicPartition, int]
 
 
 @asynccontextmanager
-async def _reader(stack: Stack, *topics: str) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-    """A consumer at the beginning of `topics`, and the next offset of each partition."""
+async def _reader(stack: Stack, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, Ends]]:
+    """A consumer at the beginning of `topic`, and the next offset of each partition."""
     login = stack.kafka.admin_login
     consumer = AIOKafkaConsumer(
-        *topics,
+        topic,
         bootstrap_servers=login.bootstrap,
         security_protocol=login.security_protocol,
         sasl_mechanism=login.sasl_mechanism,
@@ -33,16 +34,18 @@ async def _reader(stack: Stack, *topics: str) -> AsyncIterator[tuple[AIOKafkaCon
         await consumer.stop()
 
 
-async def accepted_count(stack: Stack) -> int:
-    """How many events lie on the trusted topics."""
-    async with _reader(stack, *trusted_topics()) as (_, ends):
-        return sum(ends.values())
+async def ends_of(stack: Stack, topic: str) -> Ends:
+    """The next offset of each partition."""
+    async with _reader(stack, topic) as (_, ends):
+        return ends
 
 
-async def records(stack: Stack, topic: str) -> list[ConsumerRecord[Any, Any]]:
-    """Everything that lies on a topic now."""
+async def records(stack: Stack, topic: str, since: Ends | None = None) -> list[ConsumerRecord[Any, Any]]:
+    """Everything that lies on a topic now, or what has come `since`: what lies before may be hostile to its reader."""
     found: list[ConsumerRecord[Any, Any]] = []
     async with _reader(stack, topic) as (consumer, ends):
+        for partition, offset in (since or {}).items():
+            consumer.seek(partition, offset)
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 found += batch

@@ -26,7 +26,7 @@ def movements() -> list[dict[str, Any]]:
 
 def as_ingest_writes(
     event: dict[str, Any], *, by_regulator: bool = False
-) -> tuple[str, bytes, bytes, list[tuple[str, bytes]]]:
+) -> tuple[str, bytes, bytes | None, list[tuple[str, bytes]]]:
     attributes = {name: value for name, value in event.items() if name != "data"}
     said = check(Said({**attributes, "specversion": "1.0"}, event["data"]))
     record = to_kafka(said, by_regulator=by_regulator)

@@ -12,7 +12,8 @@ import pytest
 import schemathesis
 
 from deploy.documents import documents
-from shared.events.catalogue import CATALOGUE
+from shared.events import cloudevent
+from shared.events.catalogue import CATALOGUE, sample
 from shared.settings import ROOT
 
 DOCUMENTS = {str(path.relative_to(ROOT)): content for path, content in documents()}
@@ -48,7 +49,7 @@ def test_every_operation_says_what_it_does_and_all_that_follows_from_its_shape(n
         statuses = set(operation["responses"])
         assert operation.get("description") or operation.get("summary"), path
         assert any(status < "400" for status in statuses), path
-        assert "security" not in operation or {"401", "403", "503"} <= statuses, path
+        assert "security" not in operation or {"401", "403", "429", "503"} <= statuses, path
         assert "{" not in path or "404" in statuses, path
         assert "requestBody" not in operation or {"400", "413", "422"} <= statuses, path
 
@@ -117,3 +118,9 @@ def _references(value: Any) -> list[str]:
         return []
     own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
     return own + [reference for item in value.values() for reference in _references(item)]
+
+
+def test_the_asyncapi_document_names_every_header_that_ingest_writes() -> None:
+    event = cloudevent.check(cloudevent.from_structured(sample("supply.batch.released.v1")))
+    written = {name for name, _ in cloudevent.to_kafka(event, by_regulator=True).headers}
+    assert written <= ASYNCAPI["components"]["schemas"]["CloudEventHeaders"]["properties"].keys()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Invalid
-from shared.json_input import MAX_DEPTH, loads
+from shared.events.catalogue import CATALOGUE, sample
+from shared.json_input import MAX_DEPTH, _strict, loads
 
 
 def code(body: bytes) -> str:
@@ -138,3 +140,75 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     else:
         return
     assert told
+
+
+# The fast reader may never say anything else than the strict one: neither of bytes of no kind, nor of JSON that is
+# nearly plain, with all that could deceive its counts.
+def verdict(read: Callable[[bytes], Any], body: bytes) -> tuple[str, Any]:
+    try:
+        value = read(body)
+    except Invalid as error:
+        return "refused", error.faults
+    return "read", repr(value)  # in which 1, 1.0 and True, and the order of keys, are told apart
+
+
+DECEIVING = st.sampled_from(
+    [":", '":', '" :', "a", "b", ' :"', "\\", "\n", "\x7f", "\x85", "\u00e9", "\u202e", "{", "[", "\ud800", "NaN", " "]
+)
+WORD = st.lists(DECEIVING, max_size=4).map("".join)
+SPACE = st.sampled_from(["", "", "", " ", "\t", "\r\n"])
+NUMBER = st.sampled_from(
+    ["0", "-0", "7", "1.5", "1e3", "1E400", "-1e-400", "18446744073709551615", "18446744073709551616", "1" * 40,
+     "1" * 41, "-9223372036854775809", "01", "NaN", "-Infinity", "true", "null"]
+)  # fmt: skip
+
+
+def quoted(text: str, ascii_only: bool) -> str:
+    return json.dumps(text, ensure_ascii=ascii_only)
+
+
+@st.composite
+def written(draw: st.DrawFn, depth: int = 0) -> str:
+    """JSON as somebody writes it: keys that stand twice, spaces anywhere, escapes or none."""
+    kind = draw(st.sampled_from(["text", "number", "list", "object", "object"] if depth < 4 else ["text", "number"]))
+    space = draw(SPACE)
+    if kind == "text":
+        return space + quoted(draw(WORD), draw(st.booleans()))
+    if kind == "number":
+        return draw(NUMBER) + space
+    items = [draw(written(depth + 1)) for _ in range(draw(st.integers(0, 3)))]
+    if kind == "list":
+        return space + "[" + ",".join(items) + "]"
+    pairs = [f"{space}{quoted(draw(WORD), draw(st.booleans()))}{draw(SPACE)}:{item}" for item in items]
+    return "{" + ",".join(pairs) + "}" + space
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(written())
+@example('{"a" :1,"a":2,"b":":"}')
+@example('{"a":1,"a":2}')
+@example("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
+@example("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+@example("[" * MAX_DEPTH + '{"a":1}' + "]" * MAX_DEPTH)
+@example('{"a":"\x85"}')
+@example('{"a":"\\u0085"}')
+@example('{"a":"\\uD83D\\uDC8A"}')
+@example('{"a":"\\\\u0041"}')
+@example('{"a":1,"\\u0061":2}')
+@example('{"\\u0022:":1,"a":2}')
+@example('{"a":"\\u00zz"}')
+@example("18446744073709551616")
+def test_what_is_read_fast_is_read_alike(text: str) -> None:
+    body = text.encode("utf-8", "surrogatepass")
+    assert verdict(loads, body) == verdict(_strict, body)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.sampled_from(sorted(CATALOGUE)), st.data())
+def test_an_event_with_a_byte_changed_is_read_alike(type_: str, data: st.DataObject) -> None:
+    body = json.dumps(sample(type_), separators=(",", ":"), ensure_ascii=False).encode()
+    at = data.draw(st.integers(0, len(body) - 1))
+    pieces = (b"", b'"', b":", b"\\", b" ", b"{", b"}", b",", b"0", b"\x7f", b"\xc2\x85", b"\xff")
+    piece = data.draw(st.sampled_from(pieces))
+    changed = body[:at] + piece + body[at + data.draw(st.integers(0, 2)) :]
+    assert verdict(loads, changed) == verdict(_strict, changed)

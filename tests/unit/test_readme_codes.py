@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import authority, intake
+from services.ingest import authority, inbound, intake, judgement
+from services.ingest.capture import api, negotiation
 from services.ingest.epcis import checks, goods, rows
-from shared import errors, faults
+from shared import errors, faults, rate
 from shared.events import cloudevent
 from shared.settings import ROOT
 
@@ -24,25 +25,38 @@ OF_EPCIS = {
     *(goods.LOT, goods.QUANTITY, goods.UNIT, goods.CONTAINER, goods.IDENTIFIER),
 }
 EVERYWHERE = [Path(ROOT, "shared", name) for name in ("json_input.py", "web.py", "access.py")]
-INGEST = [*Path(ROOT, "services", "ingest").glob("*.py"), *Path(ROOT, "shared", "events").glob("*.py")]
+INGEST = [
+    *Path(ROOT, "services", "ingest").glob("*.py"),
+    *Path(ROOT, "services", "ingest", "capture").glob("*.py"),
+    *Path(ROOT, "shared", "events").glob("*.py"),
+]
 # A mistake in a rule stops the start and is told to whoever starts it.
 ALERTS = [file for file in Path(ROOT, "services", "alerts").glob("*.py") if file.name != "rule_files.py"]
-# What pydantic can say of a body or of parameters; alerts takes no day and no moment.
-OF_MODELS = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS}
+# What pydantic can say of a body or of parameters, and what every key meets; alerts takes no day and no moment.
+OF_EVERY_SERVICE = {*faults.CODES.values(), "type", faults.OTHER, errors.MORE_FAULTS, rate.RATE}
 OF_EVENTS = {
     *faults.OWN_CODES,
     *authority.CODES,
-    intake.FUTURE_TIME,
+    judgement.FUTURE_TIME,
     intake.TOO_MANY,
     intake.MEDIA_TYPE,
     intake.CONTENT_ENCODING,
+    inbound.NO_VALUE,
+    inbound.UNKNOWN_PRODUCER,
+    inbound.DUPLICATE_HEADER,
+    inbound.SIZE,
+    api.TOO_MANY_WAITING,
+    negotiation.UNSUPPORTED,
     cloudevent.NO_CLOUDEVENT,
 }
 
 
 @pytest.mark.parametrize(
     ("service", "sources", "named"),
-    [("ingest", INGEST, OF_MODELS | OF_EVENTS | OF_EPCIS), ("alerts", ALERTS, OF_MODELS - {"date", "time"})],
+    [
+        ("ingest", INGEST, OF_EVERY_SERVICE | OF_EVENTS | OF_EPCIS),
+        ("alerts", ALERTS, OF_EVERY_SERVICE - {"date", "time"}),
+    ],
 )
 def test_every_code_is_explained(service: str, sources: list[Path], named: set[str]) -> None:
     readme = ROOT / "services" / service / "README.md"

@@ -11,10 +11,13 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
 from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
+from shared.access import AccessCache, require
+from shared.keys import VIEWER, AccessRecord, new_key
+from shared.rate import Rate
 from shared.web import LIMIT_DEFAULT, Limit, create_app
 
 
@@ -23,7 +26,7 @@ class Word(StrEnum):
 
 
 def application(**more: Any) -> FastAPI:
-    """An application of the service ingest with one route, /rows, that answers its limit."""
+    """An application of the service ingest with the routes /rows, which answers its limit, and /mine, for viewers."""
     settings = IngestSettings.load(
         database_url="unused",
         kafka_password="unused",
@@ -38,6 +41,13 @@ def application(**more: Any) -> FastAPI:
 
     app = create_app(settings, "test", life, dict)
 
+    app.state.access = AccessCache()
+    app.state.access.ready.set()
+
+    @app.get("/mine", dependencies=[Depends(require(VIEWER))])
+    async def mine() -> str:
+        return "mine"
+
     @app.get("/rows")
     async def rows(limit: Limit) -> int:
         return limit
@@ -45,20 +55,25 @@ def application(**more: Any) -> FastAPI:
     return app
 
 
-async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple[int, Any]:
-    """Status and JSON of the answer to a request without a body."""
+EMPTY_BODY: dict[str, Any] = {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def answer(
+    app: FastAPI, method: str, path: str, query: str = "", *, key: str = "", message: dict[str, Any] = EMPTY_BODY
+) -> tuple[int, Any]:
+    """Status and JSON of the answer to a request whose only message is `message`."""
     scope = {
         "type": "http",
         "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
-        "headers": [],
+        "headers": [(b"authorization", f"Bearer {key}".encode())] if key else [],
     }
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return message
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -66,6 +81,17 @@ async def answer(app: FastAPI, method: str, path: str, query: str = "") -> tuple
     await app(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], json.loads(body) if body else None
+
+
+async def test_a_caller_who_goes_away_in_the_middle_is_no_fault_of_ours() -> None:
+    app = application()
+
+    @app.post("/body")
+    async def body(request: Request) -> int:
+        return len(await request.body())
+
+    status, problem = await answer(app, "POST", "/body", message={"type": "http.disconnect"})
+    assert (status, problem["detail"]) == (499, "the caller went away")
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:
@@ -121,3 +147,39 @@ async def test_a_wrong_parameter_is_told_by_a_code_of_ours(query: str, field: st
     status, problem = await answer(app, "GET", "/asked", query)
     found = {(fault["field"].partition(".")[0], fault["code"]) for fault in problem["errors"]}
     assert (status, found) == (422, {(field, code)})
+
+
+def viewer(app: FastAPI) -> str:
+    """The key of a new viewer."""
+    fresh = new_key()
+    app.state.access.put(AccessRecord(fresh.key_id, fresh.sha256, VIEWER, "someone"))
+    return fresh.key
+
+
+async def test_a_key_that_calls_too_often_waits_and_others_do_not() -> None:
+    now, app = 1_000.0, application()
+    app.state.requests = Rate("requests", 2, 3, now_seconds=lambda: now)
+    eager, other = viewer(app), viewer(app)
+    assert [(await answer(app, "GET", "/mine", key=eager))[0] for _ in range(4)] == [200, 200, 200, 429]
+    status, problem = await answer(app, "GET", "/mine", key=eager)
+    assert (status, problem["title"], [fault["code"] for fault in problem["errors"]]) == (
+        429,
+        "Too Many Requests",
+        ["rate"],
+    )
+    assert (await answer(app, "GET", "/mine", key=other))[0] == 200
+    now += 1
+    assert (await answer(app, "GET", "/mine", key=eager))[0] == 200
+
+
+async def test_who_has_no_key_is_not_counted() -> None:
+    app = application()
+    for key in ("", "nonsense", f"{viewer(app)[:-1]}!"):
+        assert (await answer(app, "GET", "/mine", key=key))[0] == 401
+    assert len(app.state.requests) == 0
+
+
+def test_a_burst_smaller_than_a_batch_stops_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        application(rate_events_burst=999)
+    assert "RATE_EVENTS_BURST" in capsys.readouterr().err

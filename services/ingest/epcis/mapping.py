@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from services.ingest import authority, intake
+from services.ingest import authority, judgement
 from services.ingest.epcis import goods
 from services.ingest.epcis.event import INPUTS, TRANSFORMATION, Event
 from services.ingest.epcis.formats import moment
@@ -160,6 +160,6 @@ def _judged(found: Mapped, sender: Sender, present: Present) -> Outcome:
     future = [event for event in found.events if event.time > present.now + present.ahead]
     if future:
         detail = f"the time is more than {present.ahead.total_seconds():.0f} s ahead of ours, {present.now.isoformat()}"
-        return Refused(VALIDATION, (Fault("time", intake.FUTURE_TIME, detail, id=future[0].id),))
+        return Refused(VALIDATION, (Fault("time", judgement.FUTURE_TIME, detail, id=future[0].id),))
     faults = [fault for event in found.events for fault in authority.faults(sender.principal(), event)]
     return Refused(SECURITY, tuple(faults)) if faults else found
