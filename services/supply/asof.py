@@ -172,7 +172,7 @@ async def lots_at(
 ) -> list[LotState]:
     """The lots (all, or those of `keys`) with their packs up to `effective_on`, as known at `cut`; by gtin, lot."""
     if keys is None:
-        rows = await _whole(connection, _LOTS_AT.format(which="TRUE"), cut.ends, effective_on)
+        rows = await whole(connection, _LOTS_AT.format(which="TRUE"), cut.ends, effective_on)
     else:
         columns = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
         rows = await connection.fetch(_LOTS_AT.format(which=_OF_KEYS), cut.ends, effective_on, *columns)
@@ -202,7 +202,7 @@ async def lots_of_at(connection: Connection, cut: Cut, effective_on: date, gtins
 
 async def odd_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[LotState]:
     """The lots of which more has left than came, or that were both produced here and imported, as `lots_at`."""
-    rows = await _whole(connection, _ODD_LOTS_AT, cut.ends, effective_on)
+    rows = await whole(connection, _ODD_LOTS_AT, cut.ends, effective_on)
     return await _states(connection, cut, rows)
 
 
@@ -214,7 +214,7 @@ async def exported_at(connection: Connection, cut: Cut, effective_on: date, gtin
 
 async def market_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[MarketLot]:
     """What the market's figures need of all lots, up to `effective_on`, as known at `cut`: in no order."""
-    rows = await _whole(connection, _MARKET_AT, cut.ends, effective_on)
+    rows = await whole(connection, _MARKET_AT, cut.ends, effective_on)
     standing = await _standing(connection, cut, rows)
     return await _built(lambda row: MarketLot(*row[:5], *_facts(row, 5, standing)), rows)
 
@@ -237,7 +237,7 @@ async def reached_now(connection: Connection, effective_on: date) -> dict[LotKey
     return dict(await _built(lambda row: ((row[0], row[1]), row[2]), rows))
 
 
-async def _whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:
+async def whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:
     """The rows of a query that reads the whole journal: by all cores and from end to end."""
     await connection.execute(_WHOLE)
     rows: list[Any] = await connection.fetch(query, *arguments)

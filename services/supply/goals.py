@@ -13,7 +13,9 @@ import msgspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from services.supply.indicators import EXACT, INDICATORS, Measured, parse_scope, quotient, text
+from services.supply.figures import EXACT, Measured, quotient, text
+from services.supply.indicators import INDICATORS, indicator
+from services.supply.scopes import parse_scope
 
 Status = Literal["on_track", "at_risk", "off_track", "met", "missed", "no_data"]
 FAR: Final = timedelta(days=365 * 100)
@@ -60,8 +62,8 @@ class Goal(_Model):
     @field_validator("indicator")
     @classmethod
     def _known_indicator(cls, name: str) -> str:
-        if name not in INDICATORS:
-            raise ValueError(f"not an indicator; there are {', '.join(INDICATORS)}")
+        if indicator(name) is None:
+            raise ValueError(f"not an indicator; there are {', '.join(INDICATORS)} and reported:<figure>")
         return name
 
     @field_validator("scope")

@@ -10,13 +10,17 @@ import msgspec
 
 from services.supply import anomalies, goals, obligations
 from services.supply.anomalies import Anomaly, LotDay
+from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal
-from services.supply.indicators import INDICATORS, Market, Measured
+from services.supply.indicators import INDICATORS, measure
 from services.supply.lot import LotState, MarketLot, market_lot
+from services.supply.market import Market, products_on
 from services.supply.obligations import Obligation
 from services.supply.origin import Origins
 from services.supply.registry import Registry
-from services.supply.supplied import Window, supplied
+from services.supply.registry_day import RegistryDay
+from services.supply.supplied import Window
+from services.supply.trade import Trade
 
 LotKey = tuple[int, str]
 
@@ -35,14 +39,18 @@ class Ledger(msgspec.Struct, frozen=True):
     registry: Registry
     days: Mapping[LotKey, Sequence[LotDay]] = {}
     open_anomalies: Mapping[str, Mapping[str, Any]] = {}
+    trades: Mapping[int, Trade] = {}
 
 
 class Sales(msgspec.Struct, frozen=True):
-    """What the market's figures need of the ledger for one day."""
+    """What the market's figures need of the ledger for one day: all lots, and what the products' trades tell beside
+    them. `released_on` is the first release ever of a domestic lot of each GTIN; it follows from the lots."""
 
     on: date
     lots: Sequence[MarketLot]
     registry: Registry
+    trades: Mapping[int, Trade] = {}
+    released_on: Mapping[int, date] | None = None
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -72,18 +80,22 @@ class Picture(msgspec.Struct, frozen=True):
 def sales(ledger: Ledger) -> Sales:
     """The market's part of the ledger."""
     lots = [market_lot(lot, ledger.reached.get((lot.gtin, lot.lot), 0)) for lot in ledger.lots]
-    return Sales(ledger.on, lots, ledger.registry)
+    return Sales(ledger.on, lots, ledger.registry, ledger.trades)
 
 
-def market(seen: Sales, window: Window, domestic_local_steps: frozenset[str]) -> Market:
-    """The market on a day: supplied packs of the window, products and agreements."""
-    packings = seen.registry.packings(seen.on)
-    return Market(
-        on=seen.on,
-        supplied=supplied(seen.lots, Origins(seen.registry, domestic_local_steps), seen.on, window),
-        packings=packings,
-        agreements={agreement.agreement: agreement for agreement in seen.registry.agreements(seen.on)},
-    )
+def market(seen: Sales, window: Window, origins: Origins) -> Market:
+    """The market on a day."""
+    day = RegistryDay(seen.on, origins)
+    return Market(day, window, products_on(day, window, seen.lots, seen.trades, seen.released_on))
+
+
+def first_releases(lots: Iterable[MarketLot], origins: Origins) -> dict[int, date]:
+    """By GTIN, the day on which a domestic lot first reached available."""
+    found: dict[int, date] = {}
+    for lot in lots:
+        if lot.supplied_on is not None and origins.of(lot) == "domestic":
+            found[lot.gtin] = min(lot.supplied_on, found.get(lot.gtin, lot.supplied_on))
+    return found
 
 
 def picture(
@@ -107,13 +119,14 @@ def picture(
 
 def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> Measured:
     """The goal's indicator on a day."""
-    return INDICATORS[goal.indicator](goal.scope, market(seen, goal.window, domestic_local_steps))
+    return measure(goal.indicator, goal.scope, market(seen, goal.window, Origins(seen.registry, domestic_local_steps)))
 
 
 def markets(seen: Sales, definitions: Iterable[Goal], domestic_local_steps: frozenset[str]) -> dict[Window, Market]:
     """The market over the last 365 days, and over every other window of a goal."""
     windows: set[Window] = {"days_365", *(goal.window for goal in definitions)}
-    return {window: market(seen, window, domestic_local_steps) for window in windows}
+    origins = Origins(seen.registry, domestic_local_steps)
+    return {window: market(seen, window, origins) for window in windows}
 
 
 def assessments(
@@ -123,7 +136,7 @@ def assessments(
     found = []
     for goal in definitions:
         seen = over[goal.window]
-        now = INDICATORS[goal.indicator](goal.scope, seen)
+        now = measure(goal.indicator, goal.scope, seen)
         found.append(goals.assess(goal, now, seen.on, at_deadline.get(goal.goal)))
     return found
 
@@ -135,8 +148,8 @@ def deadlines_before(definitions: Iterable[Goal], on: date) -> dict[str, date]:
 
 def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
     """Every indicator for the whole market, each agreement, and each scope that a goal is set for."""
-    scopes = {"all", *(f"agreement:{name}" for name in seen.agreements), *(goal.scope for goal in definitions)}
-    return [measure(scope, seen) for _, measure in sorted(INDICATORS.items()) for scope in sorted(scopes)]
+    scopes = {"all", *(f"agreement:{name}" for name in seen.day.agreements), *(goal.scope for goal in definitions)}
+    return [measure(name, scope, seen) for name in sorted(INDICATORS) for scope in sorted(scopes)]
 
 
 def duties(

@@ -13,8 +13,9 @@ import asyncpg
 from services.supply import metrics, told
 from services.supply.anomalies import comes_before
 from services.supply.asof import Cut
+from services.supply.figures import Measured
 from services.supply.goals import Goal, goals_hash
-from services.supply.indicators import Measured
+from services.supply.indicators import needs
 from services.supply.known_facts import KnownFacts
 from services.supply.measure import Ledger, Picture, deadlines_before, measured, picture
 from services.supply.odd import RECORD_KINDS, odd_since
@@ -79,7 +80,7 @@ class Measurement:
         for goal in (goal for goal in self._goals if goal.goal in passed):
             held = self._at_deadline.get(goal.goal)
             if held is None or held[0] != view.cut.next_offsets:
-                sold = await sales_now(view.connection, passed[goal.goal], registry)
+                sold = await sales_now(view.connection, passed[goal.goal], registry, needs([goal.indicator]))
                 then = await asyncio.to_thread(measured, goal, sold, self._steps)
                 held = self._at_deadline[goal.goal] = (view.cut.next_offsets, then)
             found[goal.goal] = held[1]

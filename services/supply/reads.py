@@ -12,6 +12,7 @@ import asyncpg
 from services.supply.anomalies import LOT_KINDS, Anomaly, contradicts, lot_of, of_lot
 from services.supply.asof import (
     Cut,
+    cut_now,
     exported_at,
     lots_now,
     lots_of_at,
@@ -21,6 +22,7 @@ from services.supply.asof import (
 )
 from services.supply.by_day import lot_days_at, lot_days_now
 from services.supply.goals import Assessment, Goal
+from services.supply.indicators import Need, needs
 from services.supply.introductions import name_authorisations
 from services.supply.lot import market_lot
 from services.supply.measure import (
@@ -38,6 +40,7 @@ from services.supply.odd import odd_at
 from services.supply.origin import Origins
 from services.supply.registry import Registry
 from services.supply.told import open_anomalies
+from services.supply.trades import ALL, trades_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LOTS_A_PART: Final = 1_000
@@ -61,6 +64,7 @@ async def ledger_now(connection: Connection, on: date, registry: Registry) -> Le
         registry=registry,
         days=await lot_days_now(connection, odd | {lot_of(data["subject"]) for data in told.values()}),
         open_anomalies=told,
+        trades=await trades_at(connection, await cut_now(connection), ALL),
     )
 
 
@@ -96,26 +100,29 @@ async def goals_at(
 ) -> list[Assessment]:
     """Every goal on `on` as known at `cut`."""
     passed = deadlines_before(goals, on)
+    needed = needs([goal.indicator for goal in goals])
     at_deadline = {}
     for day in sorted(set(passed.values())):
-        sold = await sales_at(connection, cut, day, registry)
+        sold = await sales_at(connection, cut, day, registry, needed)
         for goal in (goal for goal in goals if passed.get(goal.goal) == day):
             at_deadline[goal.goal] = await asyncio.to_thread(measured, goal, sold, steps)
-    sold = await sales_at(connection, cut, on, registry)
+    sold = await sales_at(connection, cut, on, registry, needed)
     over = await asyncio.to_thread(markets, sold, goals, steps)
     return assessments(over, goals, at_deadline)
 
 
-async def sales_now(connection: Connection, on: date, registry: Registry) -> Sales:
+async def sales_now(connection: Connection, on: date, registry: Registry, needed: Collection[Need] = ()) -> Sales:
     """The market's part of the newest state, from the derived tables."""
     reached = await reached_now(connection, on)
     lots = [market_lot(lot, reached.get((lot.gtin, lot.lot), 0)) for lot in await lots_now(connection, on)]
     await name_authorisations(connection, None, lots, registry)
-    return Sales(on, lots, registry)
+    return Sales(on, lots, registry, await trades_at(connection, await cut_now(connection), needed))
 
 
-async def sales_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> Sales:
+async def sales_at(
+    connection: Connection, cut: Cut, on: date, registry: Registry, needed: Collection[Need] = ()
+) -> Sales:
     """The market's part of the state as known at `cut`, folded from the journal."""
     lots = await market_lots_at(connection, cut, on)
     await name_authorisations(connection, cut, lots, registry)
-    return Sales(on, lots, registry)
+    return Sales(on, lots, registry, await trades_at(connection, cut, needed))

@@ -13,10 +13,13 @@ import msgspec
 
 from services.supply.agreements import Agreement, agreement_on
 from services.supply.facts import Fact, effective_day, newest_of_day, until
+from services.supply.interruptions import Interruption, interruption_on
 from services.supply.parties import OF_AGREEMENTS, OF_INTERRUPTIONS, judged
+from services.supply.plants import Certificate, certificate_on
 from shared.events.reader import (
     BatchRecalled,
     DemandEstimated,
+    FigureReported,
     Pack,
     PriceDeclared,
     Product,
@@ -89,6 +92,8 @@ class Registry:
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
         self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
         self.demands: list[Fact] = []
+        self.figures: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        self._certificates: dict[str, list[Fact]] = defaultdict(list)
         by_subject: dict[tuple[str, str] | None, list[Fact]] = defaultdict(list)
         for fact in facts:
             by_subject[_of_parties(fact.data)].append(fact)
@@ -96,6 +101,7 @@ class Registry:
             self._take(fact)
         spoken = {subject: judged(said) for subject, said in by_subject.items() if subject is not None}
         self._agreements = {name: found.holding for (kind, name), found in spoken.items() if kind == "agreement"}
+        self._interruptions = {name: found.holding for (kind, name), found in spoken.items() if kind == "interruption"}
         self.strangers = frozenset(said for found in spoken.values() for said in found.strangers)
 
     def _take(self, fact: Fact) -> None:
@@ -110,6 +116,10 @@ class Registry:
             self.counts[(int(data.gtin), data.lot)].append(fact)
         elif isinstance(data, DemandEstimated):
             self.demands.append(fact)
+        elif isinstance(data, FigureReported):
+            self.figures[data.figure, data.scope].append(fact)
+        elif hasattr(data, "certificate"):
+            self._certificates[data.certificate].append(fact)
         elif hasattr(data, "authorisation"):
             self._authorisation_facts[data.authorisation].append(fact)
 
@@ -126,6 +136,10 @@ class Registry:
         """Every authorisation granted up to `day`, by number."""
         found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
         return [authorisation for authorisation in found if authorisation is not None]
+
+    def authorisation(self, name: str, day: date) -> Authorisation | None:
+        """One authorisation as it stood on a day; None before its grant."""
+        return _authorisation(self._authorisation_facts.get(name, ()), day)
 
     def history(self, authorisation: str) -> list[tuple[date, Authorisation]]:
         """How it stood from each day on which something about it took effect, in their order, from its grant on."""
@@ -184,6 +198,21 @@ class Registry:
         """Every agreement signed up to `day`, by id."""
         found = (agreement_on(holding, day) for _, holding in sorted(self._agreements.items()))
         return [agreement for agreement in found if agreement is not None]
+
+    def certificates(self, day: date) -> list[Certificate]:
+        """Every certificate of good manufacturing practice given up to `day`, by number."""
+        found = (certificate_on(facts, day) for _, facts in sorted(self._certificates.items()))
+        return [certificate for certificate in found if certificate is not None]
+
+    def interruptions(self, day: date) -> list[Interruption]:
+        """Every interruption that had begun by `day`, by id."""
+        found = (interruption_on(holding, day) for _, holding in sorted(self._interruptions.items()))
+        return [interruption for interruption in found if interruption is not None]
+
+    def reported(self, figure: str, scope: str, day: date) -> Fact | None:
+        """The newest report of a figure whose period had ended by `day`."""
+        past = until(self.figures.get((figure, scope), ()), day)
+        return past[-1] if past else None
 
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.

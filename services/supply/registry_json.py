@@ -10,7 +10,7 @@ import msgspec
 
 from services.supply.agreements import Agreement
 from services.supply.facts import Fact
-from services.supply.indicators import text
+from services.supply.figures import text
 from services.supply.lot import gtin_text
 from services.supply.registry import Authorisation, Packing, Registry
 

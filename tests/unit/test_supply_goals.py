@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal, assess, expected_on
-from services.supply.indicators import Measured
 
 START, BY = date(2023, 12, 31), date(2030, 12, 31)
 HALFWAY = date(2027, 7, 2)  # 1,279 of 2,557 days
