@@ -465,6 +465,53 @@ class Plain:
                     found.add((held["product"]["name"], held["product"]["substance"]))
         return str(len(found)), None, "1"
 
+    def _registered_products(self, scope: str, on: date) -> Any:
+        found = {(held["product"]["name"], held["product"]["substance"]) for held in self._registered(scope, on)}
+        return str(len(found)), None, "1"
+
+    def _registered(self, scope: str, on: date) -> list[Event]:
+        kind, _, key = scope.partition(":")
+        return [
+            held
+            for held in self.valid(on)
+            if held["origin"] == "domestic"
+            and (kind != "agreement" or held.get("agreement") == key)
+            and any(self.inside(scope, pack["gtin"], on) for pack in held["packs"])
+        ]
+
+    def _produced_products(self, scope: str, on: date) -> Any:
+        found = set()
+        for lot, said in self.made.items():
+            days = [day(data["produced_on"]) for data in said]
+            product = self.product(lot[0], on)
+            in_window = any(on - timedelta(days=364) <= each <= on for each in days)
+            if in_window and product and self.inside(scope, lot[0], on) and self.origin(lot) == "domestic":
+                found.add((product["name"], product["substance"]))
+        return str(len(found)), None, "1"
+
+    def _therapeutic_areas(self, scope: str, on: date) -> Any:
+        areas = set()
+        for held in self._registered(scope, on):
+            gtins = [pack["gtin"] for pack in held["packs"] if self.inside(scope, pack["gtin"], on)]
+            released = any(
+                lot[0] in gtins and since <= on and self.origin(lot) == "domestic"
+                for lot, since in self.supplied_on.items()
+            )
+            if held.get("agreement") and released:
+                areas.add(held["product"]["atc"][:3])
+        return str(len(areas)), None, "1"
+
+    def _asean_destinations(self, scope: str, on: date) -> Any:
+        found = {
+            data["destination"]
+            for data in self.exports
+            if on - timedelta(days=364) <= day(data["shipped_on"]) <= on
+            and data["destination"] in ("LA", "KH")
+            and self.inside(scope, data["gtin"], on)
+            and self.origin((data["gtin"], data["lot"])) == "domestic"
+        }
+        return str(len(found)), None, "1"
+
     def _sites(self, scope: str, on: date) -> tuple[int, int]:
         firms = {
             gln

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from services.supply.scopes import parse_scope
 
 REPORTED: Final = "reported:"
 WHOLE: Final = Decimal(1)
+ATC_SUBGROUP: Final = 3  # characters that name it
+ASEAN: Final = frozenset({"BN", "ID", "KH", "LA", "MM", "MY", "PH", "SG", "TH", "TL"})  # but for Viet Nam
 
 
 def export_value(scope: str, market: Market) -> Measured:
@@ -49,26 +51,75 @@ def export_value(scope: str, market: Market) -> Measured:
 def transferred_products(scope: str, market: Market) -> Measured:
     """Distinct (name, substance) with a valid domestic registration under an agreement and at least one released
     domestic lot ever; inputs by class."""
-    found: dict[tuple[str, str], str] = {}
-    for held in transferred(scope, market):
-        found[held.product.name, held.product.substance] = held.product.class_
-    by_class: dict[str, int] = defaultdict(int)
-    for kind in found.values():
-        by_class[kind] += 1
-    inputs = {"unit": "products", **parts(by_class)}
-    return Measured("transferred_products", scope, market.on, Decimal(len(found)), None, WHOLE, inputs)
+    found = {_product(held): held.product.class_ for held in transferred(scope, market)}
+    return _of_products("transferred_products", scope, market, found)
 
 
 def transferred(scope: str, market: Market) -> Iterator[Authorisation]:
     """The registrations that `transferred_products` counts; the scope of an agreement holds those under it."""
+    inside = market.inside(scope)
+    for held in registered(scope, market):
+        gtins = [int(pack.gtin) for pack in held.packs]
+        if held.agreement is not None and any(inside(gtin) and _released(market, gtin) for gtin in gtins):
+            yield held
+
+
+def registered_products(scope: str, market: Market) -> Measured:
+    """Distinct (name, substance) with a valid domestic registration; of an agreement, those under it."""
+    found = {_product(held): held.product.class_ for held in registered(scope, market)}
+    return _of_products("registered_products", scope, market, found)
+
+
+def registered(scope: str, market: Market) -> Iterator[Authorisation]:
+    """The valid domestic registrations of a scope; the scope of an agreement holds those under it."""
     kind, key = parse_scope(scope)
     inside = market.inside(scope)
     for held in market.day.valid:
-        if held.agreement is None or held.origin != "domestic" or (kind == "agreement" and held.agreement != key):
-            continue
-        gtins = [int(pack.gtin) for pack in held.packs]
-        if any(inside(gtin) and _released(market, gtin) for gtin in gtins):
+        of_it = kind != "agreement" or held.agreement == key
+        if held.origin == "domestic" and of_it and any(inside(int(pack.gtin)) for pack in held.packs):
             yield held
+
+
+def produced_products(scope: str, market: Market) -> Measured:
+    """Distinct (name, substance) of which a lot was made here in the window."""
+    found = {}
+    for held in market.of(scope):
+        packing = market.day.packings.get(held.gtin)
+        if packing is not None and held.produced_in_window:
+            found[packing.product.name, packing.product.substance] = packing.product.class_
+    return _of_products("produced_products", scope, market, found)
+
+
+def therapeutic_areas(scope: str, market: Market) -> Measured:
+    """Distinct therapeutic subgroups (the first three characters of the ATC code) of the transferred products."""
+    areas: dict[str, int] = defaultdict(int)
+    for held in transferred(scope, market):
+        areas[held.product.atc[:ATC_SUBGROUP]] += 1
+    inputs = {"unit": "areas", **parts(areas)}
+    return Measured("therapeutic_areas", scope, market.on, Decimal(len(areas)), None, WHOLE, inputs)
+
+
+def asean_destinations(scope: str, market: Market) -> Measured:
+    """The other countries of ASEAN to which packs of domestic lots were exported in the window."""
+    packs: dict[str, int] = defaultdict(int)
+    for shipped in (item for held in market.of(scope) for item in held.shipments):
+        if shipped.destination in ASEAN:
+            packs[shipped.destination] += shipped.packs
+    inputs = {"unit": "countries", **{f"to_{country}": value for country, value in parts(packs).items()}}
+    return Measured("asean_destinations", scope, market.on, Decimal(len(packs)), None, WHOLE, inputs)
+
+
+def _product(held: Authorisation) -> tuple[str, str]:
+    return held.product.name, held.product.substance
+
+
+def _of_products(name: str, scope: str, market: Market, classes: Mapping[tuple[str, str], str]) -> Measured:
+    """How many products there are; inputs by class."""
+    by_class: dict[str, int] = defaultdict(int)
+    for kind in classes.values():
+        by_class[kind] += 1
+    inputs = {"unit": "products", **parts(by_class)}
+    return Measured(name, scope, market.on, Decimal(len(classes)), None, WHOLE, inputs)
 
 
 def _released(market: Market, gtin: int) -> bool:

@@ -118,6 +118,14 @@ class ProductDay:
         return min((day for day in days if day is not None), default=None)
 
     @cached_property
+    def produced_in_window(self) -> bool:
+        """Whether a lot that counts as domestic was made in the window."""
+        return any(
+            item.kind == "produced" and self._in_window(item.on) and self.origin(item.lot) == "domestic"
+            for item in self.trade.introductions
+        )
+
+    @cached_property
     def moved(self) -> bool:
         """Whether any pack moved in the window."""
         days = self.trade.moved
