@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, bounded, items_of, reader
 from services.supply.asof import Cut
 from services.supply.by_day import Connection, market_days_at
+from services.supply.explain_api import explain_of
 from services.supply.indicators import INDICATORS, indicator, measure, needs
 from services.supply.measure import Sales, market
 from services.supply.scopes import parse_scope
@@ -52,6 +53,9 @@ async def get_indicators(
     async def answer() -> dict[str, Any]:
         async with asked.at(known) as (connection, cut):
             items = await _measured(connection, cut, asked, shown)
+        known_at = cut.at.isoformat() if cut.n else None
+        for item in items:
+            item["links"] = {"explain": explain_of(item["name"], item["scope"], item["on"], WINDOW, known_at)}
         return page(items, following, **asked.head(cut))
 
     with ExitStack() as held:

@@ -193,6 +193,7 @@ class Assessment(msgspec.Struct, frozen=True):
             "projected_on": self.projected_on and self.projected_on.isoformat(),
             "projected_from": self.projected_from,
             "trajectory": self.goal.trajectory,
+            "window": self.goal.window,
             "steps": [self._step(step) for step in self.goal.steps],
             "unit": self.unit,
             "rate": self.goal.rate and self.goal.rate.model_dump(mode="json"),

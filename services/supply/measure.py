@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.supply import anomalies, goals, obligations
+from services.supply import anomalies, goals, obligations, regulatory
 from services.supply.anomalies import Anomaly, LotDay
 from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal
@@ -164,7 +164,8 @@ def duties(
                 gtin = int(pack.gtin)
                 registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
     shown = obligations.evidence(lots, exported_on, registered_on, on, origins)
-    return obligations.milestones(registry.agreements(on), registry.packings(on), shown)
+    milestones = obligations.milestones(registry.agreements(on), registry.packings(on), shown)
+    return [*milestones, *regulatory.duties(registry, on)]
 
 
 def products_under_agreements(registry: Registry, on: date) -> set[int]:

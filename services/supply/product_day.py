@@ -94,10 +94,11 @@ class ProductDay:
         for lot, changes in self.trade.used.items():
             packs = _within(changes, self.first, self.day.on)
             if packs:
-                found[self._origin_of_use(lot)] += packs
+                found[self.origin_of_use(lot)] += packs
         return found
 
-    def _origin_of_use(self, lot: str) -> Origin:
+    def origin_of_use(self, lot: str) -> Origin:
+        """Where consumed packs of a lot come from; of the unnamed lot if all authorisations of the product agree."""
         if lot == UNNAMED_LOT:
             return self.day.shared_origin(self.gtin)
         return self._origins.get(lot, "unknown")

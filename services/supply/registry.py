@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from services.supply.agreements import Agreement, agreement_on
-from services.supply.facts import Fact, effective_day, newest_of_day, until
+from services.supply.facts import Fact, effective_day, in_order, newest_of_day, until
 from services.supply.interruptions import Interruption, interruption_on
 from services.supply.parties import OF_AGREEMENTS, OF_INTERRUPTIONS, judged
 from services.supply.plants import Certificate, certificate_on
@@ -20,6 +20,7 @@ from shared.events.reader import (
     BatchRecalled,
     DemandEstimated,
     FigureReported,
+    GmpCertified,
     Pack,
     PriceDeclared,
     Product,
@@ -203,6 +204,16 @@ class Registry:
         """Every certificate of good manufacturing practice given up to `day`, by number."""
         found = (certificate_on(facts, day) for _, facts in sorted(self._certificates.items()))
         return [certificate for certificate in found if certificate is not None]
+
+    def certifications(self, day: date) -> list[list[Fact]]:
+        """What was said up to `day` of the certificates of each site and standard, in order."""
+        found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        for facts in self._certificates.values():
+            past = until(facts, day)
+            given = [fact.data for fact in past if isinstance(fact.data, GmpCertified)]
+            if given:
+                found[given[-1].site, given[-1].standard] += past
+        return [in_order(facts) for _, facts in sorted(found.items())]
 
     def interruptions(self, day: date) -> list[Interruption]:
         """Every interruption that had begun by `day`, by id."""

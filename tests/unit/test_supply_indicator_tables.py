@@ -53,7 +53,7 @@ def test_the_share_of_use_counts_what_was_consumed_in_the_window_net_of_returns(
     trade = Trade(used=used(("L1", "2025-06-30", 99), ("L1", "2025-07-01", 30), ("L1", "2026-06-30", -5),
                             ("L2", "2026-06-30", 15), ("L2", "2026-07-01", 99)))  # fmt: skip
     found = figure("domestic_share_use", lots, scope=ONE, trades={GTIN: trade})
-    assert (found.value, found.coverage) == (Decimal("0.625"), 1)
+    assert (found.value, found.coverage) == (Decimal("0.625"), Decimal(1))
     assert found.inputs["consumed_packs"] == "40"
 
 
@@ -187,7 +187,7 @@ def test_a_period_is_spread_evenly_over_its_days() -> None:
 def test_february_of_a_leap_year_has_29_days() -> None:
     trade = Trade(reports=[Report(date(2024, 2, 1), date(2024, 3, 31), 60)], stock=STOCKED)
     by_month = months_of(trade, date(2024, 3, 31))
-    assert (by_month[2024 * 12 + 1].used, by_month[2024 * 12 + 2].used) == (29, 31)
+    assert (by_month[2024 * 12 + 1].used, by_month[2024 * 12 + 2].used) == (Fraction(29), Fraction(31))
     assert average([(1, by_month)], date(2024, 3, 31)).a_day == 1
 
 
@@ -276,12 +276,12 @@ def test_of_several_products_what_expires_is_added_up_in_daily_doses() -> None:
     trades = {GTIN: reported(60), IMPORTED: reported(0)}
     facts = [granted(), granted(IMPORTED, ddd="0.5")]
     found = figure("stock_expiring", [*lots, other], facts, trades=trades)
-    assert (found.value, found.coverage) == (Decimal(165), 1)
+    assert (found.value, found.coverage) == (Decimal(165), Decimal(1))
 
 
 def test_where_use_is_not_known_nothing_is_said() -> None:
     found = figure("stock_expiring", [ends("A", 100, 10)], scope=ONE)
-    assert (found.value, found.why, found.coverage) == (None, "no_reported_month", 0)
+    assert (found.value, found.why, found.coverage) == (None, "no_reported_month", Decimal(0))
 
 
 # Suppliers.
@@ -361,7 +361,7 @@ def test_exports_of_domestic_lots_in_the_window_are_added_up_by_destination() ->
 
 
 def test_without_exports_their_value_is_nothing() -> None:
-    assert (figure("export_value").value, figure("export_value").coverage) == (0, 1)
+    assert (figure("export_value").value, figure("export_value").coverage) == (Decimal(0), Decimal(1))
 
 
 # What is counted.
