@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from services.supply import anomalies, goals, obligations, regulatory
-from services.supply.anomalies import Anomaly, LotDay
+from services.supply import anomalies, goals, obligations, regulatory, rhythm
+from services.supply.anomalies import Anomaly, Behind, LotDay, Turn
+from services.supply.cross_checks import Product, Validity, odd_products
 from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, measure
@@ -28,8 +29,10 @@ LotKey = tuple[int, str]
 class Ledger(msgspec.Struct, frozen=True):
     """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports.
 
-    `open_anomalies` are those of lots that were told as open before, by subject of the signal; `days` is what took
-    effect of the lots that contradict themselves or did.
+    `open_anomalies` are those of lots, authorisations and producers that were told as open before, by subject of the
+    signal; `days` is what took effect of the lots that contradict themselves or did, `turned` the events behind what is
+    overdrawn or was; `products` what is checked of each; `silent` are the producers that are, `spoke` is when those who
+    were spoke again, by subject of the anomaly.
     """
 
     on: date
@@ -40,6 +43,10 @@ class Ledger(msgspec.Struct, frozen=True):
     days: Mapping[LotKey, Sequence[LotDay]] = {}
     open_anomalies: Mapping[str, Mapping[str, Any]] = {}
     trades: Mapping[int, Trade] = {}
+    products: Sequence[Product] = ()
+    turned: Mapping[Turn, tuple[Behind, ...]] = {}
+    silent: Sequence[Anomaly] = ()
+    spoke: Mapping[str, date] = {}
 
 
 class Sales(msgspec.Struct, frozen=True):
@@ -177,12 +184,13 @@ def products_under_agreements(registry: Registry, on: date) -> set[int]:
 
 
 def _anomalies(ledger: Ledger) -> list[Anomaly]:
-    return [
+    found = [
         anomaly
         for lot in ledger.lots
         if anomalies.contradicts(lot)
-        for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on)
+        for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on, ledger.turned)
     ]
+    return [*found, *odd_products(ledger.products, Validity(ledger.registry), ledger.on), *ledger.silent]
 
 
 def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]]:
@@ -190,5 +198,16 @@ def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]
     found = {}
     for subject in gone:
         told = ledger.open_anomalies[subject]
-        found[subject] = anomalies.ended(told, ledger.days.get(anomalies.lot_of(told["subject"]), ()), ledger.on)
+        until = _until(ledger, told)
+        turn = anomalies.turn_of(told["kind"], told["subject"], until, into=True)
+        found[subject] = anomalies.ended(told, until, () if turn is None else ledger.turned.get(turn, ()))
     return found
+
+
+def _until(ledger: Ledger, told: Mapping[str, Any]) -> date:
+    """The day from which on, as known now, an anomaly is none."""
+    if told["kind"] == rhythm.KIND:
+        return ledger.spoke.get(told["subject"], ledger.on)
+    if told["kind"] not in anomalies.PLACE_OF_KIND:
+        return anomalies.ends_on(told, (), ledger.on)
+    return anomalies.ends_on(told, ledger.days.get(anomalies.lot_of(told["subject"]), ()), ledger.on)

@@ -13,6 +13,7 @@ import asyncpg
 from services.supply import metrics, told
 from services.supply.anomalies import comes_before
 from services.supply.asof import Cut
+from services.supply.checkpoints import EMPTY
 from services.supply.figures import Measured
 from services.supply.goals import Goal, goals_hash
 from services.supply.indicators import needs
@@ -21,8 +22,10 @@ from services.supply.measure import Ledger, Picture, deadlines_before, measured,
 from services.supply.odd import RECORD_KINDS, odd_since
 from services.supply.reads import ledger_now, sales_now
 from services.supply.registry import Registry
+from services.supply.rhythm import Rhythms
 from services.supply.settings import SupplySettings
 from services.supply.view import View
+from services.supply.words import listen
 from shared.clock import Clock, day_of
 from shared.telemetry import logger
 
@@ -42,6 +45,8 @@ class Measurement:
         self._facts = facts
         self._steps = frozenset(settings.domestic_local_steps)
         self._seen: tuple[tuple[int, ...], date] | None = None
+        self._rhythms = Rhythms()
+        self._heard = EMPTY  # the checkpoint up to which the rhythms are known
         self._at_deadline: dict[str, tuple[tuple[int, ...], Measured]] = {}
 
     def is_news(self, cut: Cut, now: datetime) -> bool:
@@ -65,7 +70,9 @@ class Measurement:
 
     async def _draw(self, view: View) -> tuple[Picture, dict[str, dict[str, Any]]]:
         registry = await self._facts.registry(view.connection, view.cut)
-        ledger = await ledger_now(view.connection, view.on, registry)
+        await listen(view.connection, view.cut, self._heard, self._rhythms)
+        self._heard = view.cut
+        ledger = await ledger_now(view.connection, view.on, registry, self._rhythms)
         deadlines = await self._deadlines(view, registry)
         return await asyncio.to_thread(self._drawn, ledger, deadlines)
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 import asyncpg
 
-from services.supply.anomalies import LOT_KINDS, Anomaly, contradicts, lot_of, of_lot
+from services.supply import rhythm
+from services.supply.anomalies import (
+    LOT_KINDS,
+    PLACE_OF_KIND,
+    Anomaly,
+    LotDay,
+    Turn,
+    contradicts,
+    ends_on,
+    lot_of,
+    of_lot,
+    turn_of,
+)
 from services.supply.asof import (
     Cut,
+    LotKey,
     cut_now,
     exported_at,
     lots_now,
@@ -21,10 +35,14 @@ from services.supply.asof import (
     reached_now,
 )
 from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.checkpoints import EMPTY
+from services.supply.checks import products_to_check, turned_by
+from services.supply.cross_checks import KINDS as CROSS_KINDS
+from services.supply.cross_checks import Validity, odd_products
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import Need, needs
 from services.supply.introductions import name_authorisations
-from services.supply.lot import market_lot
+from services.supply.lot import LotState, market_lot
 from services.supply.measure import (
     Ledger,
     Sales,
@@ -39,8 +57,10 @@ from services.supply.obligations import Obligation
 from services.supply.odd import odd_at
 from services.supply.origin import Origins
 from services.supply.registry import Registry
+from services.supply.rhythm import Rhythms
 from services.supply.told import open_anomalies
 from services.supply.trades import ALL, trades_at
+from services.supply.words import listen, named_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LOTS_A_PART: Final = 1_000
@@ -50,26 +70,61 @@ SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AN
 """
 
 
-async def ledger_now(connection: Connection, on: date, registry: Registry) -> Ledger:
-    """The newest state, from the derived tables, as known in this transaction."""
+TOLD_KINDS: Final = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND)
+
+
+async def ledger_now(connection: Connection, on: date, registry: Registry, rhythms: Rhythms) -> Ledger:
+    """The newest state, from the derived tables, as known in this transaction; `rhythms` as known in it too."""
+    cut = await cut_now(connection)
     lots = await lots_now(connection, on)
     await name_authorisations(connection, None, lots, registry)
-    told = await open_anomalies(connection, LOT_KINDS)
-    odd = await asyncio.to_thread(lambda: {(lot.gtin, lot.lot) for lot in lots if contradicts(lot)})
+    trades = await trades_at(connection, cut, ALL)
+    told = await open_anomalies(connection, TOLD_KINDS)
+    odd = await asyncio.to_thread(lambda: {(lot.gtin, lot.lot): lot for lot in lots if contradicts(lot)})
+    were = [data for data in told.values() if data["kind"] in PLACE_OF_KIND]
+    days = await lot_days_now(connection, odd.keys() | {lot_of(data["subject"]) for data in were})
+    products = await products_to_check(connection, cut, lots, trades, Validity(registry), on)
+    turns = await asyncio.to_thread(_turns, odd.values(), were, days, on)
+    silent = rhythms.silent(on)
+    spoke = {
+        data["subject"]: rhythms.spoke_again(unquote(data["subject"]), date.fromisoformat(data["since"]))
+        for data in told.values()
+        if data["kind"] == rhythm.KIND
+    }
     return Ledger(
         on=on,
         lots=lots,
         reached=await reached_now(connection, on),
         exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
         registry=registry,
-        days=await lot_days_now(connection, odd | {lot_of(data["subject"]) for data in told.values()}),
+        days=days,
         open_anomalies=told,
-        trades=await trades_at(connection, await cut_now(connection), ALL),
+        trades=trades,
+        products=products,
+        turned=await turned_by(connection, cut, turns),
+        silent=rhythm.anomalies(silent, await named_at(connection, [word.place for _, _, word in silent.values()])),
+        spoke={subject: day for subject, day in spoke.items() if day is not None},
     )
 
 
+def _turns(
+    odd: Iterable[LotState], were: Iterable[Mapping[str, Any]], days: Mapping[LotKey, Sequence[LotDay]], on: date
+) -> set[Turn]:
+    """The days on which something became overdrawn, or was no longer."""
+    begun = (
+        turn_of(anomaly.kind, anomaly.subject, anomaly.since)
+        for lot in odd
+        for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on)
+    )
+    over = (
+        turn_of(data["kind"], data["subject"], ends_on(data, days.get(lot_of(data["subject"]), ()), on), into=True)
+        for data in were
+    )
+    return {turn for turn in (*begun, *over) if turn is not None}
+
+
 async def anomalies_at(
-    connection: Connection, cut: Cut, on: date, kinds: Collection[str]
+    connection: Connection, cut: Cut, on: date, kinds: Collection[str], registry: Registry
 ) -> AsyncIterator[Iterable[Anomaly]]:
     """What is open on `on` as known at `cut`, of these kinds, in parts; of several with one key the earliest is meant.
 
@@ -80,10 +135,27 @@ async def anomalies_at(
         for start in range(0, len(lots), LOTS_A_PART):
             part = lots[start : start + LOTS_A_PART]
             days = await lot_days_at(connection, cut, [(lot.gtin, lot.lot) for lot in part])
-            found = (anomaly for lot in part for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on))
+            turned = await turned_by(connection, cut, _turns(part, (), days, on))
+            found = (anomaly for lot in part for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on, turned))
             yield [anomaly for anomaly in found if anomaly.kind in kinds]
+    if not set(CROSS_KINDS).isdisjoint(kinds):
+        odd_ones = await _cross_checked_at(connection, cut, on, registry)
+        yield [anomaly for anomaly in odd_ones if anomaly.kind in kinds]
+    if rhythm.KIND in kinds:
+        rhythms = Rhythms()
+        await listen(connection, cut, EMPTY, rhythms)
+        silent = rhythms.silent(on)
+        yield rhythm.anomalies(silent, await named_at(connection, [word.place for _, _, word in silent.values()]))
     async for odd in odd_at(connection, cut, kinds):
         yield odd
+
+
+async def _cross_checked_at(connection: Connection, cut: Cut, on: date, registry: Registry) -> list[Anomaly]:
+    lots = await market_lots_at(connection, cut, on)
+    trades = await trades_at(connection, cut, ("introductions", "shipments"))
+    validity = Validity(registry)
+    products = await products_to_check(connection, cut, lots, trades, validity, on)
+    return await asyncio.to_thread(odd_products, products, validity, on)
 
 
 async def duties_at(connection: Connection, cut: Cut, on: date, origins: Origins) -> list[Obligation]:

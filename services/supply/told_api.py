@@ -14,8 +14,10 @@ from urllib.parse import quote
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from services.supply import rhythm
 from services.supply.anomalies import LOT_KINDS, Anomaly
 from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, bounded, reader
+from services.supply.cross_checks import KINDS as CROSS_KINDS
 from services.supply.explain import event_link
 from services.supply.explain_api import explain_of
 from services.supply.odd import CORRECTION_KINDS, RECORD_KINDS
@@ -24,7 +26,7 @@ from services.supply.reads import anomalies_at, duties_at, goals_at
 from shared.errors import Fault, Problem
 from shared.web import decode_cursor, json_response, page
 
-KINDS = (*LOT_KINDS, *RECORD_KINDS, *CORRECTION_KINDS)
+KINDS = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND, *RECORD_KINDS, *CORRECTION_KINDS)
 Item = dict[str, Any]
 Wanted = dict[str, str | None]
 
@@ -150,7 +152,8 @@ async def get_anomalies(
         on, kinds = asked.day(effective), [name for name in KINDS if kind in (None, name)]
         found = First(limit + 1, after.removeprefix("anomaly/"))
         async with asked.at(known) as (connection, cut):
-            async for part in anomalies_at(connection, cut, on, kinds):
+            registry = await asked.facts.registry(connection, cut)
+            async for part in anomalies_at(connection, cut, on, kinds, registry):
                 found.take(item for item in part if subject in (None, item.subject))
         shown = found.anomalies()
         following = f"anomaly/{shown[limit - 1].key}" if len(shown) > limit else None

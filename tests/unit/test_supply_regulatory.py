@@ -172,15 +172,15 @@ def test_a_withdrawn_certificate_need_not_be_reassessed() -> None:
 
 
 def recall(level: int, lot: str | None = "L1") -> Fact:
-    named = {} if lot is None else {"lot": lot}
-    return fact(
-        "batch.recalled", id=f"k{lot}", gtin=GTIN, level=level, recalled_on="2026-06-01", reason="impurity", **named
-    )
+    about: dict[str, Any] = {"level": level, "recalled_on": "2026-06-01", "reason": "impurity"}
+    about |= {} if lot is None else {"lot": lot}
+    return fact("batch.recalled", id=f"k{lot}", gtin=GTIN, **about)
 
 
 def closed(on: str, lot: str | None = "L1") -> Fact:
     about: dict[str, Any] = {"closed_on": on, "recovered": 5}
-    return fact("recall.closed", id=f"c{lot}", gtin=GTIN, **about, **({} if lot is None else {"lot": lot}))
+    about |= {} if lot is None else {"lot": lot}
+    return fact("recall.closed", id=f"c{lot}", gtin=GTIN, **about)
 
 
 @pytest.mark.parametrize(("level", "due"), [(1, "2026-06-04"), (2, "2026-06-16"), (3, "2026-07-01")])
