@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -204,3 +204,22 @@ def _both_since(days: Sequence[LotDay]) -> date | None:
     produced = next((day.on for day in days if day.produced > 0), None)
     imported = next((day.on for day in days if day.imported > 0), None)
     return None if produced is None or imported is None else max(produced, imported)
+
+
+def turns(
+    odd: Iterable[LotState],
+    were: Collection[Mapping[str, Any]],
+    days: Mapping[tuple[int, str], Sequence[LotDay]],
+    on: date,
+) -> set[Turn]:
+    """The days on which something became overdrawn, or was no longer."""
+    begun = (
+        turn_of(anomaly.kind, anomaly.subject, anomaly.since)
+        for lot in odd
+        for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on)
+    )
+    over = (
+        turn_of(data["kind"], data["subject"], ends_on(data, days.get(lot_of(data["subject"]), ()), on), into=True)
+        for data in were
+    )
+    return {turn for turn in (*begun, *over) if turn is not None}

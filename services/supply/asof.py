@@ -157,11 +157,15 @@ _SUMS_NOW = ", ".join(
 _LOTS_NOW = f"""
 SELECT l.gtin, l.lot, {_SUMS_NOW},
     produced_count, imported_count, introduced_on, expires_on, supplied_on
-FROM lots l JOIN flows USING (gtin, lot) GROUP BY l.gtin, l.lot ORDER BY gtin, lot
+FROM lots l JOIN flows USING (gtin, lot) WHERE {{which}} GROUP BY l.gtin, l.lot ORDER BY gtin, lot
 """
 _REACHED_NOW = """
 SELECT gtin, lot, sum(packs)::bigint FROM flows
-WHERE effective_on <= $1 AND credit = 4 AND debit IN (2, 3) GROUP BY gtin, lot
+WHERE effective_on <= $1 AND credit = 4 AND debit IN (2, 3) AND {which} GROUP BY gtin, lot
+"""
+_EXPORTED_NOW = """
+SELECT gtin, lot, min(effective_on) FROM flows
+WHERE credit = 6 AND packs > 0 AND effective_on <= $1 AND {which} GROUP BY gtin, lot
 """
 Facts = Sequence[Any]
 NOTHING_STANDS: Final = (0, 0, None, None, None)
@@ -225,16 +229,37 @@ async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> 
     return {(row[0], row[1]) for row in await connection.fetch(_MOVED_AT, cut.ends, *columns)}
 
 
-async def lots_now(connection: Connection, effective_on: date) -> list[LotState]:
-    """All lots with their packs up to `effective_on`, from the derived tables, as known in this transaction."""
-    rows = await connection.fetch(_LOTS_NOW, effective_on)
+async def lots_now(connection: Connection, effective_on: date, gtins: Sequence[int] | None = None) -> list[LotState]:
+    """All lots (of some products) with their packs up to `effective_on`, from the derived tables, as known in this
+    transaction."""
+    rows = await _now(connection, _LOTS_NOW, effective_on, gtins)
     return await _built(lambda row: LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]), rows)
 
 
-async def reached_now(connection: Connection, effective_on: date) -> dict[LotKey, int]:
-    """Packs of each lot that were released, or imported without hold, up to `effective_on`, from the derived tables."""
-    rows = await connection.fetch(_REACHED_NOW, effective_on)
+async def reached_now(
+    connection: Connection, effective_on: date, gtins: Sequence[int] | None = None
+) -> dict[LotKey, int]:
+    """Packs of each lot (of some products) that were released, or imported without hold, up to `effective_on`, from the
+    derived tables."""
+    rows = await _now(connection, _REACHED_NOW, effective_on, gtins)
     return dict(await _built(lambda row: ((row[0], row[1]), row[2]), rows))
+
+
+async def exported_now(
+    connection: Connection, effective_on: date, gtins: Sequence[int] | None = None
+) -> dict[LotKey, date]:
+    """The first day up to `effective_on` of which an export stands, of each lot (of some products)."""
+    rows = await _now(connection, _EXPORTED_NOW, effective_on, gtins)
+    return {(gtin, lot): day for gtin, lot, day in rows}
+
+
+async def _now(connection: Connection, query: str, on: date, gtins: Sequence[int] | None) -> list[Any]:
+    rows: list[Any]
+    if gtins is None:
+        rows = await connection.fetch(query.format(which="TRUE"), on)
+    else:
+        rows = await connection.fetch(query.format(which="gtin = ANY($2::bigint[])"), on, list(gtins))
+    return rows
 
 
 async def whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:

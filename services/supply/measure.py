@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from services.supply import anomalies, goals, obligations, regulatory, rhythm
 from services.supply.anomalies import Anomaly, Behind, LotDay, Turn
-from services.supply.cross_checks import Product, Validity, odd_products
+from services.supply.cross_checks import Product
 from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import INDICATORS, measure
-from services.supply.lot import LotState, MarketLot, market_lot
+from services.supply.kept import Kept
+from services.supply.lot import LotState, MarketLot, gtin_text
 from services.supply.market import Market, products_on
 from services.supply.obligations import Obligation
 from services.supply.origin import Origins
@@ -24,29 +25,34 @@ from services.supply.supplied import Window
 from services.supply.trade import Trade
 
 LotKey = tuple[int, str]
+# What alerts watch of each product, and of each substance.
+OF_PRODUCTS: Final = ("months_of_stock", "stock_expiring")
+OF_SUBSTANCES: Final = ("months_of_stock", "import_dependency", "concentration_hhi", "largest_supplier_share")
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What was read of the ledger for one day: `lots` up to it, packs `reached` available, first exports.
+    """What was read of the ledger for one day: by product its lots up to it, first exports, trade and what is checked.
 
-    `open_anomalies` are those of lots, authorisations and producers that were told as open before, by subject of the
-    signal; `days` is what took effect of the lots that contradict themselves or did, `turned` the events behind what is
-    overdrawn or was; `products` what is checked of each; `silent` are the producers that are, `spoke` is when those who
-    were spoke again, by subject of the anomaly.
+    `changed` are the products of which anything changed since the reading before (None: any may have), `reached` the
+    packs that reached available, of their lots. `open_anomalies` are those of lots, authorisations and producers that
+    were told as open before, by subject of the signal; `days` is what took effect of the lots that contradict
+    themselves or did, `turned` the events behind what is overdrawn or was; `silent` are the producers that are, `spoke`
+    is when those who were spoke again, by subject of the anomaly.
     """
 
     on: date
-    lots: Sequence[LotState]
+    lots_of: Mapping[int, Sequence[LotState]]
     reached: Mapping[LotKey, int]
     exported_on: Mapping[LotKey, date]
     registry: Registry
     days: Mapping[LotKey, Sequence[LotDay]] = {}
     open_anomalies: Mapping[str, Mapping[str, Any]] = {}
     trades: Mapping[int, Trade] = {}
-    products: Sequence[Product] = ()
+    products: Mapping[int, Product] = {}
     turned: Mapping[Turn, tuple[Behind, ...]] = {}
     silent: Sequence[Anomaly] = ()
     spoke: Mapping[str, date] = {}
+    changed: frozenset[int] | None = None
 
 
 class Sales(msgspec.Struct, frozen=True):
@@ -63,10 +69,13 @@ class Sales(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True):
     """Everything that is told about a day, but for what is odd about records (services.supply.odd).
 
-    `anomalies` are those of lots; `ended` those that were told and are open no more, with `until`.
+    `fresh` are the products that were worked out anew (None: all); of single products the indicators are those of what
+    changed. `anomalies` are those of lots, authorisations and producers; `ended` those that were told and are open no
+    more, with `until`.
     """
 
     on: date
+    fresh: frozenset[int] | None
     indicators: list[Measured]
     goals: list[Assessment]
     obligations: list[Obligation]
@@ -82,12 +91,6 @@ class Picture(msgspec.Struct, frozen=True):
             **{f"anomaly/{item.key}": item.as_json() for item in self.anomalies},
             **self.ended,
         }
-
-
-def sales(ledger: Ledger) -> Sales:
-    """The market's part of the ledger."""
-    lots = [market_lot(lot, ledger.reached.get((lot.gtin, lot.lot), 0)) for lot in ledger.lots]
-    return Sales(ledger.on, lots, ledger.registry, ledger.trades)
 
 
 def market(seen: Sales, window: Window, origins: Origins) -> Market:
@@ -109,19 +112,49 @@ def picture(
     ledger: Ledger,
     definitions: Sequence[Goal],
     at_deadline: Mapping[str, Measured],
-    domestic_local_steps: frozenset[str],
+    kept: Kept,
+    untold: frozenset[int] | None = None,
 ) -> Picture:
-    """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day."""
-    over = markets(sales(ledger), definitions, domestic_local_steps)
-    odd = _anomalies(ledger)
+    """All that can be said of the ledger's day. `at_deadline`: by goal, what was measured on its last day; `kept` what
+    was worked out before, which is brought up to date; `untold` the products that changed since the last that was told,
+    beside those that have now (None: all)."""
+    day = kept.day(ledger.registry, ledger.on)
+    worked_out = (ledger.lots_of, ledger.reached, ledger.trades, ledger.products)
+    fresh = kept.move_on(day, *worked_out, ledger.changed)
+    over, odd = kept.markets, _anomalies(ledger, kept)
+    products = None if fresh is None or untold is None else fresh | untold
     return Picture(
         on=ledger.on,
-        indicators=_indicators(over["days_365"], definitions),
+        fresh=fresh,
+        indicators=[*_indicators(over["days_365"], definitions), *of_products(over["days_365"], products)],
         goals=assessments(over, definitions, at_deadline),
-        obligations=duties(Origins(ledger.registry, domestic_local_steps), ledger.on, ledger.lots, ledger.exported_on),
+        obligations=duties(day.origins, ledger.on, _under_agreements(ledger), ledger.exported_on),
         anomalies=odd,
         ended=_ended(ledger, odd),
     )
+
+
+def _under_agreements(ledger: Ledger) -> list[LotState]:
+    """The lots of the products that agreements are about."""
+    products = products_under_agreements(ledger.registry, ledger.on)
+    return [lot for gtin in sorted(products) for lot in ledger.lots_of.get(gtin, ())]
+
+
+def windows_of(definitions: Iterable[Goal]) -> set[Window]:
+    """The last 365 days, and every other window of a goal."""
+    return {"days_365", *(goal.window for goal in definitions)}
+
+
+def of_products(seen: Market, products: frozenset[int] | None) -> list[Measured]:
+    """What alerts watch of registered products and of their substances: of those in `products` (None: of all)."""
+    found, substances = [], set()
+    for gtin, packing in sorted(seen.day.packings.items()):
+        if products is None or gtin in products:
+            substances.add(packing.product.substance)
+            found += [measure(name, f"gtin:{gtin_text(gtin)}", seen) for name in OF_PRODUCTS]
+    for substance in sorted(substances):
+        found += [measure(name, f"substance:{substance}", seen) for name in OF_SUBSTANCES]
+    return found
 
 
 def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> Measured:
@@ -131,9 +164,8 @@ def measured(goal: Goal, seen: Sales, domestic_local_steps: frozenset[str]) -> M
 
 def markets(seen: Sales, definitions: Iterable[Goal], domestic_local_steps: frozenset[str]) -> dict[Window, Market]:
     """The market over the last 365 days, and over every other window of a goal."""
-    windows: set[Window] = {"days_365", *(goal.window for goal in definitions)}
     origins = Origins(seen.registry, domestic_local_steps)
-    return {window: market(seen, window, origins) for window in windows}
+    return {window: market(seen, window, origins) for window in windows_of(definitions)}
 
 
 def assessments(
@@ -183,14 +215,13 @@ def products_under_agreements(registry: Registry, on: date) -> set[int]:
     return named | {gtin for gtin, packing in registry.packings(on).items() if packing.agreement is not None}
 
 
-def _anomalies(ledger: Ledger) -> list[Anomaly]:
+def _anomalies(ledger: Ledger, kept: Kept) -> list[Anomaly]:
     found = [
         anomaly
-        for lot in ledger.lots
-        if anomalies.contradicts(lot)
+        for lot in kept.overdrawn
         for anomaly in anomalies.of_lot(lot, ledger.days.get((lot.gtin, lot.lot), ()), ledger.on, ledger.turned)
     ]
-    return [*found, *odd_products(ledger.products, Validity(ledger.registry), ledger.on), *ledger.silent]
+    return [*found, *kept.odd, *ledger.silent]
 
 
 def _ended(ledger: Ledger, still: Iterable[Anomaly]) -> dict[str, dict[str, Any]]:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
-from typing import Any, Final
-from urllib.parse import unquote
+from typing import Final
 
 import asyncpg
 
 from services.supply import rhythm
 from services.supply.anomalies import (
     LOT_KINDS,
-    PLACE_OF_KIND,
     Anomaly,
-    LotDay,
-    Turn,
-    contradicts,
-    ends_on,
-    lot_of,
     of_lot,
-    turn_of,
+    turns,
 )
 from services.supply.asof import (
     Cut,
-    LotKey,
     cut_now,
     exported_at,
     lots_now,
@@ -34,7 +26,7 @@ from services.supply.asof import (
     odd_lots_at,
     reached_now,
 )
-from services.supply.by_day import lot_days_at, lot_days_now
+from services.supply.by_day import lot_days_at
 from services.supply.checkpoints import EMPTY
 from services.supply.checks import products_to_check, turned_by
 from services.supply.cross_checks import KINDS as CROSS_KINDS
@@ -42,9 +34,8 @@ from services.supply.cross_checks import Validity, odd_products
 from services.supply.goals import Assessment, Goal
 from services.supply.indicators import Need, needs
 from services.supply.introductions import name_authorisations
-from services.supply.lot import LotState, market_lot
+from services.supply.lot import market_lot
 from services.supply.measure import (
-    Ledger,
     Sales,
     assessments,
     deadlines_before,
@@ -58,69 +49,11 @@ from services.supply.odd import odd_at
 from services.supply.origin import Origins
 from services.supply.registry import Registry
 from services.supply.rhythm import Rhythms
-from services.supply.told import open_anomalies
-from services.supply.trades import ALL, trades_at
+from services.supply.trades import trades_at
 from services.supply.words import listen, named_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LOTS_A_PART: Final = 1_000
-
-_EXPORTED_NOW = """
-SELECT gtin, lot, min(effective_on) FROM flows WHERE credit = 6 AND packs > 0 AND effective_on <= $1 GROUP BY gtin, lot
-"""
-
-
-TOLD_KINDS: Final = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND)
-
-
-async def ledger_now(connection: Connection, on: date, registry: Registry, rhythms: Rhythms) -> Ledger:
-    """The newest state, from the derived tables, as known in this transaction; `rhythms` as known in it too."""
-    cut = await cut_now(connection)
-    lots = await lots_now(connection, on)
-    await name_authorisations(connection, None, lots, registry)
-    trades = await trades_at(connection, cut, ALL)
-    told = await open_anomalies(connection, TOLD_KINDS)
-    odd = await asyncio.to_thread(lambda: {(lot.gtin, lot.lot): lot for lot in lots if contradicts(lot)})
-    were = [data for data in told.values() if data["kind"] in PLACE_OF_KIND]
-    days = await lot_days_now(connection, odd.keys() | {lot_of(data["subject"]) for data in were})
-    products = await products_to_check(connection, cut, lots, trades, Validity(registry), on)
-    turns = await asyncio.to_thread(_turns, odd.values(), were, days, on)
-    silent = rhythms.silent(on)
-    spoke = {
-        data["subject"]: rhythms.spoke_again(unquote(data["subject"]), date.fromisoformat(data["since"]))
-        for data in told.values()
-        if data["kind"] == rhythm.KIND
-    }
-    return Ledger(
-        on=on,
-        lots=lots,
-        reached=await reached_now(connection, on),
-        exported_on={(gtin, lot): day for gtin, lot, day in await connection.fetch(_EXPORTED_NOW, on)},
-        registry=registry,
-        days=days,
-        open_anomalies=told,
-        trades=trades,
-        products=products,
-        turned=await turned_by(connection, cut, turns),
-        silent=rhythm.anomalies(silent, await named_at(connection, [word.place for _, _, word in silent.values()])),
-        spoke={subject: day for subject, day in spoke.items() if day is not None},
-    )
-
-
-def _turns(
-    odd: Iterable[LotState], were: Iterable[Mapping[str, Any]], days: Mapping[LotKey, Sequence[LotDay]], on: date
-) -> set[Turn]:
-    """The days on which something became overdrawn, or was no longer."""
-    begun = (
-        turn_of(anomaly.kind, anomaly.subject, anomaly.since)
-        for lot in odd
-        for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on)
-    )
-    over = (
-        turn_of(data["kind"], data["subject"], ends_on(data, days.get(lot_of(data["subject"]), ()), on), into=True)
-        for data in were
-    )
-    return {turn for turn in (*begun, *over) if turn is not None}
 
 
 async def anomalies_at(
@@ -135,7 +68,7 @@ async def anomalies_at(
         for start in range(0, len(lots), LOTS_A_PART):
             part = lots[start : start + LOTS_A_PART]
             days = await lot_days_at(connection, cut, [(lot.gtin, lot.lot) for lot in part])
-            turned = await turned_by(connection, cut, _turns(part, (), days, on))
+            turned = await turned_by(connection, cut, turns(part, (), days, on))
             found = (anomaly for lot in part for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on, turned))
             yield [anomaly for anomaly in found if anomaly.kind in kinds]
     if not set(CROSS_KINDS).isdisjoint(kinds):

@@ -10,15 +10,19 @@ import pytest
 from services.supply.asof import cut_now
 from services.supply.claims import claim
 from services.supply.figures import text
+from services.supply.goal_files import load_goals
 from services.supply.indicators import INDICATORS, measure
 from services.supply.journal import Advance, Journal
+from services.supply.kept import Kept
 from services.supply.known_facts import KnownFacts
 from services.supply.market import Market
-from services.supply.measure import market
+from services.supply.measure import market, picture, windows_of
 from services.supply.origin import Origins
+from services.supply.reading import Reading
 from services.supply.reads import sales_at, sales_now
 from services.supply.trades import ALL, trades_at
 from shared import topics
+from shared.settings import ROOT
 from tests.market_flood import PRODUCTS, SCOPES, movements, registry
 from tests.plain_indicators import Plain
 from tests.reference import JSON
@@ -78,3 +82,37 @@ def compared(folded: Market, kept: Market, plain: Plain, on: date) -> None:
                 on,
             )
             assert measure(name, scope, kept) == found
+
+
+GOALS = load_goals(ROOT / "deploy/goals")
+ON = date(2026, 7, 1)
+
+
+async def test_what_is_worked_out_bit_by_bit_is_what_is_worked_out_at_once(world: World) -> None:
+    """An evaluation that reads only the products of which something was recorded tells the same as one that begins."""
+    drawn = Random(5)
+    events = movements(drawn, 300)
+    parts = [events[start : start + 40] for start in range(0, len(events), 40)]
+    facts, reading = KnownFacts(), Reading()
+    kept, told = Kept(STEPS, windows_of(GOALS)), dict[str, object]()
+    partly = 0
+    await recorded(world, *registry(drawn))
+    for part in parts:
+        few = part[:5] if drawn.random() < 0.5 else part  # of few products, or of all
+        for chunk in (few, part[len(few) :]):
+            await recorded(world, *chunk)
+            async with world.other.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+                cut = await cut_now(connection)
+                known = await facts.registry(connection, cut)
+                ledger = await reading.ledger(connection, cut, ON, known)
+                alone = await Reading().ledger(connection, cut, ON, known)
+            now = picture(ledger, GOALS, {}, kept, frozenset())
+            partly += now.fresh is not None
+            told = {**{name: data for name, data in told.items() if of_product(name)}, **now.subjects()}
+            assert told == picture(alone, GOALS, {}, Kept(STEPS, windows_of(GOALS))).subjects()
+    assert partly > 3
+
+
+def of_product(subject: str) -> bool:
+    return subject.startswith("indicator/") and ("/gtin:" in subject or "/substance:" in subject)

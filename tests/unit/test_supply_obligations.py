@@ -10,8 +10,9 @@ import pytest
 
 from services.supply.facts import Fact
 from services.supply.goals import Goal
+from services.supply.kept import Kept, by_product
 from services.supply.lot import LotState
-from services.supply.measure import Ledger, picture
+from services.supply.measure import Ledger, picture, windows_of
 from services.supply.obligations import Obligation
 from services.supply.registry import Registry
 from tests.supply_given import GTIN, gtin
@@ -33,8 +34,9 @@ def obligation(
     *facts: Fact, lots: Iterable[LotState] = (), exported_on: dict[tuple[int, str], date] | None = None, on: date = ON
 ) -> Obligation:
     """The one milestone that there is."""
-    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts))
-    (found,) = [item for item in picture(ledger, GOALS, {}, STEPS).obligations if item.kind == "milestone"]
+    ledger = Ledger(on, by_product(lots), {}, exported_on or {}, Registry(facts))
+    drawn = picture(ledger, GOALS, {}, Kept(STEPS, windows_of(GOALS)))
+    (found,) = [item for item in drawn.obligations if item.kind == "milestone"]
     return found
 
 
