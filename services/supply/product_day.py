@@ -20,7 +20,7 @@ from services.supply.posting import UNNAMED_LOT
 from services.supply.registry import Authorisation
 from services.supply.registry_day import RegistryDay
 from services.supply.supplied import Supplied, Window, home_packs, supplied, window_start
-from services.supply.trade import Change, Shipment, Trade
+from services.supply.trade import Change, Introduction, Shipment, Trade
 
 
 class ProductDay:
@@ -153,9 +153,20 @@ class ProductDay:
                 found[maker] += home_packs(lot, self.recalled_on(lot))
         return found, counted, of
 
+    @cached_property
+    def _introductions(self) -> Mapping[str, Sequence[Introduction]]:
+        found: dict[str, list[Introduction]] = defaultdict(list)
+        for item in self.trade.introductions:
+            found[item.lot].append(item)
+        return found
+
+    def introductions_of(self, lot: str) -> Sequence[Introduction]:
+        """How a lot came into being, in order."""
+        return self._introductions.get(lot, ())
+
     def maker(self, lot: MarketLot) -> str | None:
         """A lot's manufacturer: as its production names it, else as its authorisation does; None where nobody says."""
-        said = [item for item in self.trade.introductions if item.lot == lot.lot]
+        said = self.introductions_of(lot.lot)
         produced = next((item for item in said if item.kind == "produced"), None)
         if produced is not None:
             return produced.firm
