@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from services.supply.counts import REPORTED
 from services.supply.figures import EXACT, TWELVE, Measured, quotient, text
 from services.supply.indicators import INDICATORS, indicator
 from services.supply.scopes import parse_scope
@@ -204,6 +205,7 @@ class Assessment(msgspec.Struct, frozen=True):
                 "value": text(self.goal.baseline.value),
                 "source": self.goal.baseline.source,
             },
+            "expected_on": (spoken_of(self.measured) or self.on).isoformat(),
             "inputs": self.measured.inputs,
             "on": self.on.isoformat(),
         }
@@ -263,20 +265,29 @@ def in_currency(goal: Goal, measured: Measured) -> Decimal | None:
     return quotient(measured.value, goal.rate.vnd)
 
 
+def spoken_of(measured: Measured) -> date | None:
+    """The day of which a reported figure speaks, the end of its period: then it should have been on its path. So a goal
+    that rests on one is met or missed only once the figure of its last day has been reported."""
+    day = measured.inputs.get("period_end") if measured.name.startswith(REPORTED) else None
+    return None if day is None else date.fromisoformat(day)
+
+
 def assess(goal: Goal, measured: Measured, on: date, at_deadline: Measured | None = None) -> Assessment:
     """The goal on `on`. After its date it stays what `at_deadline`, the measurement of that day, made it."""
     deadline = goal.target.by
     judged = at_deadline if deadline is not None and on > deadline and at_deadline is not None else measured
-    expected = expected_on(goal, on)
-    status = _status(goal, judged, expected, final=deadline is not None and on >= deadline)
+    day = spoken_of(judged) or on
+    expected = expected_on(goal, day)
+    status = _status(goal, judged, expected, final=deadline is not None and day >= deadline)
+    since = spoken_of(measured) or on
     value = in_currency(goal, measured)
     pace = required = projected = None
     if value is not None:
-        level = _of_whole_year(goal, value, on)
-        pace = _a_year(level - goal.baseline.value, (on - goal.baseline.on).days)
-        if deadline is not None and on < deadline:
-            required = _a_year(goal.target.value - level, (deadline - on).days)
-        projected = _projected(goal, level, on)
+        level = _of_whole_year(goal, value, since)
+        pace = _a_year(level - goal.baseline.value, (since - goal.baseline.on).days)
+        if deadline is not None and since < deadline:
+            required = _a_year(goal.target.value - level, (deadline - since).days)
+        projected = _projected(goal, level, since)
     return Assessment(
         goal=goal,
         on=on,

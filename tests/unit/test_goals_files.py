@@ -44,7 +44,6 @@ def test_the_goals_of_decision_1165_are_those_of_the_decision() -> None:
         "transferred-products": "100",
         "gmp-sites": "0.20",
         "exports": "1000000000",
-        "exports-reported": "1000000000",
         "raw-materials": "0.20",
     }
     assert {target["by"] for target in targets.values()} == {date(2030, 12, 31)}

@@ -265,3 +265,29 @@ def test_the_projection_says_what_it_rests_on() -> None:
     )
     assert judged("0.85").as_json()["projected_from"] == "the target is reached"
     assert judged("0.59").as_json()["projected_from"] is None
+
+
+def told_figure(value: str, period_end: str, on: date, at_deadline: tuple[str, str] | None = None) -> Assessment:
+    """A goal of 20 by the end of 2030, from 10 at the end of 2023, that rests on a reported figure."""
+    about = {"indicator": "reported:x", "baseline": {"on": START, "value": "10"}, "target": {"value": "20", "by": BY}}
+
+    def said(value: str, period_end: str, on: date) -> Measured:
+        return Measured("reported:x", "all", on, Decimal(value), None, Decimal(1), {"period_end": period_end})
+
+    then = None if at_deadline is None else said(*at_deadline, BY)
+    return assess(goal(**about, tolerance="0"), said(value, period_end, on), on, then)
+
+
+def test_a_reported_figure_is_judged_on_the_day_of_which_it_speaks() -> None:
+    """On 31 December 2025, 731 of 2,557 days: 12.8588…; whoever looks in the autumn after it looks at that."""
+    found = told_figure("12.86", "2025-12-31", date(2026, 10, 1))
+    assert (found.status, found.expected) == ("on_track", Decimal("12.858818928430"))
+    assert found.as_json()["expected_on"] == "2025-12-31"
+    assert told_figure("12", "2025-12-31", date(2026, 10, 1)).status == "at_risk"
+
+
+def test_a_goal_on_a_reported_figure_is_missed_once_the_figure_of_its_day_is_there() -> None:
+    after = date(2031, 2, 1)
+    assert told_figure("19", "2029-12-31", after, ("19", "2029-12-31")).status == "on_track"
+    assert told_figure("19", "2030-12-31", after, ("19", "2030-12-31")).status == "missed"
+    assert told_figure("20", "2030-12-31", after, ("20", "2030-12-31")).status == "met"
