@@ -16,9 +16,9 @@ from services.supply.market import Market
 from services.supply.months import first_of
 from services.supply.places import Place
 from services.supply.plants import STRICT
-from services.supply.product_day import ProductDay
+from services.supply.product_day import EXPIRING_DAYS, ProductDay
 from services.supply.scopes import is_one_product
-from services.supply.stocks import EXPIRING_DAYS, average_use
+from services.supply.stocks import average_use
 from services.supply.trade import Named
 
 LotKey = tuple[int, str]
@@ -102,8 +102,7 @@ def _reports(name: str, lots: Iterable[LotKey], months: Iterable[int], market: M
 
 def _suppliers(name: str, scope: str, market: Market) -> Iterator[Behind]:
     """The lots of the greatest manufacturer, then all others, and the authorisations that name manufacturers."""
-    amounts, _, _ = suppliers.by_manufacturer(scope, market)
-    largest = min(amounts, key=lambda maker: (-amounts[maker], maker), default=None)
+    largest = suppliers.largest(scope, market)
     of_largest: list[LotKey] = []
     others: list[LotKey] = []
     for held in market.of(scope):

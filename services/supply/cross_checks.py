@@ -5,6 +5,7 @@ All of it follows from what is known and holds on a day; each names the events t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -64,14 +65,17 @@ class Validity:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._on: dict[tuple[str, date], Authorisation | None] = {}
+        self._histories: dict[str, tuple[list[date], list[Authorisation]]] = {}
         self._names = registry.local_steps  # by GTIN the authorisations that have ever named it
 
     def on(self, name: str, day: date) -> Authorisation | None:
-        """An authorisation as it stood on a day."""
-        if (name, day) not in self._on:
-            self._on[name, day] = self.registry.authorisation(name, day)
-        return self._on[name, day]
+        """An authorisation as it stood on a day; None before its grant."""
+        if name not in self._histories:
+            history = self.registry.history(name)
+            self._histories[name] = [since for since, _ in history], [held for _, held in history]
+        days, held = self._histories[name]
+        at = bisect_right(days, day)
+        return held[at - 1] if at else None
 
     def of(self, gtin: int, day: date, origin: str) -> Iterator[Authorisation]:
         """The authorisations of an origin that name a product on a day."""

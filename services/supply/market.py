@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
-from fractions import Fraction
 
 from services.supply.lot import MarketLot
 from services.supply.origin import Origin
@@ -17,8 +16,6 @@ from services.supply.registry_day import RegistryDay
 from services.supply.scopes import is_one_product
 from services.supply.supplied import Supplied, Window, window_start
 from services.supply.trade import NO_TRADE, Trade
-
-ONE: Fraction = Fraction(1)
 
 
 class Market:
@@ -29,6 +26,7 @@ class Market:
         self.window = window
         self.products = products
         self._held: dict[str, list[ProductDay]] = {}
+        self._made_by: dict[str, tuple[Mapping[str, int], int, int]] = {}
 
     @property
     def on(self) -> date:
@@ -45,17 +43,39 @@ class Market:
     def of(self, scope: str) -> list[ProductDay]:
         """The scope's products of which anything is known."""
         if scope not in self._held:
-            inside = self.day.inside(scope)
-            if is_one_product(scope):
-                one = self.products.get(int(scope.partition(":")[2]))
-                self._held[scope] = [] if one is None else [one]
+            if scope == "all":
+                self._held[scope] = list(self.products.values())
             else:
-                self._held[scope] = [held for gtin, held in self.products.items() if inside(gtin)]
+                found = map(self.products.get, self.day.gtins(scope))
+                self._held[scope] = [held for held in found if held is not None]
         return self._held[scope]
 
-    def unit(self, scope: str) -> Callable[[int], Fraction | None]:
-        """What a pack counts for in a scope: 1 where it is one product, else its defined daily doses if it has any."""
-        return (lambda gtin: ONE) if is_one_product(scope) else self.day.doses
+    def unit(self, scope: str) -> Callable[[int], int | None]:
+        """What a pack counts for in a scope, in parts of its unit (see `scale`): of one product in packs, of several in
+        defined daily doses, if it has any."""
+        return (lambda gtin: 1) if is_one_product(scope) else self.day.scaled_doses.get
+
+    def scale(self, scope: str) -> int:
+        """How many parts make up one unit."""
+        return 1 if is_one_product(scope) else self.day.doses_scale
+
+    def made_by(self, scope: str) -> tuple[Mapping[str, int], int, int]:
+        """Supplied amounts by manufacturer, in parts of the scope's unit; packs that reached available of lots that are
+        counted, and of all."""
+        if scope not in self._made_by:
+            unit = self.unit(scope)
+            found: dict[str, int] = defaultdict(int)
+            counted = of = 0
+            for held in self.of(scope):
+                amounts, of_makers, reached = held.made_by
+                of += reached
+                weight = unit(held.gtin)
+                if weight is not None:
+                    counted += of_makers
+                    for maker, packs in amounts.items():
+                        found[maker] += weight * packs
+            self._made_by[scope] = (found, counted, of)
+        return self._made_by[scope]
 
     def rows(self, scope: str) -> Iterator[tuple[int, Origin, Supplied]]:
         """GTIN, origin and supplied packs of the scope's products."""

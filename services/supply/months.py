@@ -23,7 +23,7 @@ class Month(msgspec.Struct):
     """Of one product in one month: packs used, the days that lie in a reported period (a bit a day), whether there were
     any packs available on any day."""
 
-    used: Fraction = Fraction(0)
+    used: Fraction | int = 0
     reported: int = 0
     stocked: bool = False
 
@@ -68,6 +68,11 @@ def months_of(trade: Trade, on: date) -> Mapping[int, Month]:
 
 
 def _spread(found: dict[int, Month], start: date, end: date, packs: int, first: int) -> None:
+    if start.day == 1 and start.month == end.month and start.year == end.year and end.day == days_in(month_of(end)):
+        held = found.setdefault(month_of(start), Month())  # a whole month, as most are: nothing to share out
+        held.used += packs
+        held.reported = whole(month_of(start))
+        return
     a_day = Fraction(packs, (end - start).days + 1)
     for month in range(max(first, month_of(start)), month_of(end) + 1):
         opens = first_of(month)
@@ -117,7 +122,8 @@ def average(products: Iterable[tuple[Fraction | int, Mapping[int, Month]]], on: 
     months: list[int] = []
     used = Fraction(0)
     for month in complete_before(on):
-        reported, stocked, packs = 0, False, Fraction(0)
+        packs: Fraction | int = 0
+        reported, stocked = 0, False
         for weight, by_month in rows:
             held = by_month.get(month)
             if held is not None:

@@ -10,8 +10,10 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from fractions import Fraction
 from functools import cached_property
 from operator import attrgetter
+from typing import Final
 
 from services.supply.lot import MarketLot
 from services.supply.months import Average, Month, average, months_of
@@ -21,6 +23,8 @@ from services.supply.registry import Authorisation
 from services.supply.registry_day import RegistryDay
 from services.supply.supplied import Supplied, Window, home_packs, supplied, window_start
 from services.supply.trade import Change, Introduction, Shipment, Trade
+
+EXPIRING_DAYS: Final = 90  # how far is looked ahead
 
 
 class ProductDay:
@@ -76,6 +80,21 @@ class ProductDay:
     @cached_property
     def usable(self) -> int:
         return sum(lot.available for lot in self.stocked)
+
+    @cached_property
+    def usable_packs(self) -> int:
+        """As many as are counted, also where a lot has fewer than none."""
+        return sum(abs(lot.available) for lot in self.stocked)
+
+    @cached_property
+    def reached(self) -> int:
+        """The packs that reached available of the lots that were first supplied in the window."""
+        return sum(row.reached for row in self.supplied.values())
+
+    @cached_property
+    def expiring(self) -> Fraction:
+        """The packs that expire within 90 days before they are used, where use is known."""
+        return expiring(self.stocked, self.average.a_day, self.day.on)
 
     @cached_property
     def months(self) -> Mapping[int, Month]:
@@ -185,6 +204,28 @@ class ProductDay:
 
     def _in_window(self, day: date) -> bool:
         return self.first <= day <= self.day.on
+
+
+def expiring(lots: Sequence[MarketLot], a_day: Fraction, on: date) -> Fraction:
+    """The most, over the next 90 days, of (usable packs of one product that expire by then - what is used by then),
+    never below 0. What was consumed without naming a lot is taken from the lots that expire first."""
+    unnamed = sum(lot.available for lot in lots if lot.lot == UNNAMED_LOT)
+    left = max(0, -unnamed)
+    most, by_then = Fraction(0), 0
+    for lot in sorted((lot for lot in lots if lot.lot != UNNAMED_LOT), key=_by_expiry):
+        taken = min(left, max(0, lot.available))
+        left -= taken
+        days = None if lot.expires_on is None else (lot.expires_on - on).days
+        if days is None or days > EXPIRING_DAYS:
+            break
+        by_then += lot.available - taken
+        most = max(most, by_then - a_day * days)
+    return most
+
+
+def _by_expiry(lot: MarketLot) -> tuple[date, str]:
+    """First expiry first out; what has no expiry lasts longest."""
+    return (lot.expires_on or date.max, lot.lot)
 
 
 def _within(changes: Sequence[Change], first: date, last: date) -> int:

@@ -35,6 +35,7 @@ from shared.events.reader import (
     StockCounted,
 )
 
+MAX_DAYS: Final = 4  # on which the authorisations are remembered
 VARIABLE: Final = (
     *("product", "packs", "origin", "local_step", "holder", "manufacturer"),
     *("granted_on", "expires_on", "agreement"),
@@ -88,6 +89,7 @@ class Registry:
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
+        self._on_days: dict[date, list[Authorisation]] = {}  # as they stood on the days asked for last
         self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
@@ -135,8 +137,13 @@ class Registry:
 
     def authorisations(self, day: date) -> list[Authorisation]:
         """Every authorisation granted up to `day`, by number."""
-        found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
-        return [authorisation for authorisation in found if authorisation is not None]
+        held = self._on_days.get(day)
+        if held is None:
+            found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
+            held = [authorisation for authorisation in found if authorisation is not None]
+            # Another thread may be asking too: the table is replaced, never changed.
+            self._on_days = dict([*self._on_days.items(), (day, held)][-MAX_DAYS:])
+        return held
 
     def authorisation(self, name: str, day: date) -> Authorisation | None:
         """One authorisation as it stood on a day; None before its grant."""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
+from math import lcm
 
 from services.supply.agreements import Agreement
 from services.supply.origin import Origin, Origins
 from services.supply.plants import Certificate
 from services.supply.registry import Authorisation, Packing, Registry
-from services.supply.scopes import products_in
+from services.supply.scopes import parse_scope, products_in
 
 
 class RegistryDay:
@@ -24,7 +25,7 @@ class RegistryDay:
         self.on = on
         self.origins = origins
         self._inside: dict[str, Callable[[int], bool]] = {}
-        self._doses: dict[int, Fraction | None] = {}
+        self._gtins: dict[str, Sequence[int]] = {}
 
     @property
     def registry(self) -> Registry:
@@ -65,13 +66,45 @@ class RegistryDay:
         origins = {self.origins.under(held) for held in self.authorisations_of.get(gtin, ())}
         return next(iter(origins)) if len(origins) == 1 else "unknown"
 
+    @cached_property
+    def doses_scale(self) -> int:
+        """Into how many equal parts a defined daily dose is divided, so that every pack holds a whole number."""
+        exact = (Fraction(item.ddd_per_pack) for item in self.packings.values() if item.ddd_per_pack is not None)
+        return lcm(*{doses.denominator for doses in exact})
+
+    @cached_property
+    def scaled_doses(self) -> Mapping[int, int]:
+        """By GTIN, the defined daily doses in a pack, in such parts; only those that have any."""
+        return {
+            gtin: int(Fraction(item.ddd_per_pack) * self.doses_scale)
+            for gtin, item in self.packings.items()
+            if item.ddd_per_pack is not None
+        }
+
     def doses(self, gtin: int) -> Fraction | None:
         """The defined daily doses in a pack."""
-        if gtin not in self._doses:
-            packing = self.packings.get(gtin)
-            known = packing is not None and packing.ddd_per_pack is not None
-            self._doses[gtin] = Fraction(packing.ddd_per_pack) if known else None  # type: ignore[union-attr, arg-type]
-        return self._doses[gtin]
+        scaled = self.scaled_doses.get(gtin)
+        return None if scaled is None else Fraction(scaled, self.doses_scale)
+
+    @cached_property
+    def _by_substance(self) -> Mapping[str, Sequence[int]]:
+        found: dict[str, list[int]] = {}
+        for gtin, item in self.packings.items():
+            found.setdefault(item.product.substance, []).append(gtin)
+        return found
+
+    def gtins(self, scope: str) -> Sequence[int]:
+        """The GTINs of a scope that is not `all`: those that the registry names."""
+        if scope not in self._gtins:
+            kind, key = parse_scope(scope)
+            if kind == "gtin":
+                return [int(key)]
+            if kind == "substance":
+                return self._by_substance.get(key, [])
+            inside = self.inside(scope)
+            named = {int(gtin) for item in self.agreements.values() for made in item.products for gtin in made.gtins}
+            self._gtins[scope] = [gtin for gtin in sorted(self.packings.keys() | named) if inside(gtin)]
+        return self._gtins[scope]
 
     def inside(self, scope: str) -> Callable[[int], bool]:
         """Whether a scope holds a GTIN."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -15,21 +15,22 @@ from services.supply.facts import Fact
 from services.supply.figures import Measured, covered, figure, quotient, rounded
 from services.supply.market import Market
 from services.supply.scopes import is_one_product, parse_scope
-from services.supply.supplied import Supplied
 
 Group = tuple[str, str]  # substance and form
 
 
 class Sums(msgspec.Struct):
-    """Domestic and imported amounts in one unit, and the packs they cover of all that reached available."""
+    """Domestic and imported amounts in parts of one unit (`scale` of them make one up), and the packs they cover of all
+    that reached available."""
 
-    domestic: Fraction = Fraction(0)
-    imported: Fraction = Fraction(0)
+    scale: int
+    domestic: int = 0
+    imported: int = 0
     counted_packs: int = 0
     reached_packs: int = 0
 
     @property
-    def total(self) -> Fraction:
+    def total(self) -> int:
         return self.domestic + self.imported
 
     @property
@@ -39,7 +40,7 @@ class Sums(msgspec.Struct):
             return "negative_supply"
         return "no_supply" if self.total == 0 else None
 
-    def add(self, origin: str, amount: Fraction) -> None:
+    def add(self, origin: str, amount: int) -> None:
         if origin == "domestic":
             self.domestic += amount
         else:
@@ -63,12 +64,12 @@ def domestic_share_value(scope: str, market: Market) -> Measured:
 
     A GTIN's lots without a price are left out of both sides.
     """
-    sums = Sums()
+    sums = Sums(1)
     for _, origin, row in market.rows(scope):
         sums.reached_packs += row.reached
         if origin != "unknown":
             sums.counted_packs += row.priced
-            sums.add(origin, Fraction(row.value))
+            sums.add(origin, row.value)
     return _share("domestic_share_value", scope, market, sums, sums.domestic, "vnd")
 
 
@@ -79,7 +80,7 @@ def domestic_share_use(scope: str, market: Market) -> Measured:
     has no DDD; the coverage says how much of the packs consumed was counted.
     """
     unit = market.unit(scope)
-    sums = Sums()
+    sums = Sums(market.scale(scope))
     for held in market.of(scope):
         weight = unit(held.gtin)
         for origin, packs in held.used.items():
@@ -91,7 +92,7 @@ def domestic_share_use(scope: str, market: Market) -> Measured:
     inputs = _inputs(sums, _unit(scope))
     inputs["consumed_packs"] = inputs.pop("reached_packs")
     coverage = covered(sums.counted_packs, sums.reached_packs)
-    value = None if why else rounded(sums.domestic / sums.total)
+    value = None if why else rounded(Fraction(sums.domestic, sums.total))
     return Measured("domestic_share_use", scope, market.on, value, why, coverage, inputs)
 
 
@@ -131,23 +132,13 @@ def domestic_demand_met(scope: str, market: Market) -> Measured:
 def in_units(scope: str, market: Market) -> Sums:
     """The supplied packs of a scope in its unit; what has none, or no known origin, lowers the coverage."""
     unit = market.unit(scope)
-
-    def amount(gtin: int, row: Supplied) -> Fraction | None:
-        weight = unit(gtin)
-        return None if weight is None else weight * row.packs
-
-    return sum_up(market.rows(scope), amount)
-
-
-def sum_up(rows: Iterable[tuple[int, str, Supplied]], amount: Callable[[int, Supplied], Fraction | None]) -> Sums:
-    """`amount` gives a row's amount in the unit of the sum, None where it has none (then it lowers the coverage)."""
-    sums = Sums()
-    for gtin, origin, row in rows:
+    sums = Sums(market.scale(scope))
+    for gtin, origin, row in market.rows(scope):
         sums.reached_packs += row.reached
-        value = None if origin == "unknown" else amount(gtin, row)
-        if value is not None:
+        weight = None if origin == "unknown" else unit(gtin)
+        if weight is not None:
             sums.counted_packs += row.reached
-            sums.add(origin, value)
+            sums.add(origin, weight * row.packs)
     return sums
 
 
@@ -222,13 +213,13 @@ def _group(market: Market, gtin: int) -> Group:
 
 
 def _domestic_by_group(scope: str, market: Market) -> Mapping[Any, Fraction]:
-    unit, one = market.unit(scope), is_one_product(scope)
-    found: dict[Any, Fraction] = defaultdict(Fraction)
+    unit, one, scale = market.unit(scope), is_one_product(scope), market.scale(scope)
+    found: dict[Any, int] = defaultdict(int)
     for gtin, origin, row in market.rows(scope):
         weight = unit(gtin)
         if origin == "domestic" and weight is not None:
             found[gtin if one else _group(market, gtin)] += weight * row.packs
-    return found
+    return {group: Fraction(amount, scale) for group, amount in found.items()}
 
 
 def _pro_rata(year: int, first: date, last: date) -> Fraction:
@@ -238,13 +229,13 @@ def _pro_rata(year: int, first: date, last: date) -> Fraction:
     return Fraction(max(0, days), 366 if isleap(year) else 365)
 
 
-def _share(name: str, scope: str, market: Market, sums: Sums, part: Fraction, unit: str) -> Measured:
+def _share(name: str, scope: str, market: Market, sums: Sums, part: int, unit: str) -> Measured:
     why = sums.why
     return Measured(
         name=name,
         scope=scope,
         on=market.on,
-        value=None if why else rounded(part / sums.total),
+        value=None if why else rounded(Fraction(part, sums.total)),
         why=why,
         coverage=quotient(sums.counted_packs, sums.reached_packs) if sums.reached_packs else None,
         inputs=_inputs(sums, unit),
@@ -253,8 +244,8 @@ def _share(name: str, scope: str, market: Market, sums: Sums, part: Fraction, un
 
 def _inputs(sums: Sums, unit: str) -> dict[str, str]:
     return {
-        "domestic": figure(sums.domestic),
-        "imported": figure(sums.imported),
+        "domestic": figure(Fraction(sums.domestic, sums.scale)),
+        "imported": figure(Fraction(sums.imported, sums.scale)),
         "unit": unit,
         "counted_packs": str(sums.counted_packs),
         "reached_packs": str(sums.reached_packs),

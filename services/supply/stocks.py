@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
-from typing import Final
 
 from services.supply.figures import Measured, covered, figure, rounded
-from services.supply.lot import MarketLot
 from services.supply.market import Market
 from services.supply.months import Average, average, first_of
-from services.supply.posting import UNNAMED_LOT
+from services.supply.product_day import EXPIRING_DAYS
 from services.supply.scopes import is_one_product
-
-EXPIRING_DAYS: Final = 90
 
 
 def months_of_stock(scope: str, market: Market) -> Measured:
@@ -46,13 +41,13 @@ def months_of_stock(scope: str, market: Market) -> Measured:
 
 def stock_expiring(scope: str, market: Market) -> Measured:
     """Packs (DDD) that will expire within 90 days if use goes on as it did, a product at a time."""
-    unit = market.unit(scope)
+    unit, scale = market.unit(scope), market.scale(scope)
     total, daily, unknown = Fraction(0), Fraction(0), 0
     counted = of = 0
     for held in market.of(scope):
         if not held.stocked:
             continue
-        packs = sum(abs(lot.available) for lot in held.stocked)
+        packs = held.usable_packs
         of += packs
         weight = unit(held.gtin)
         if weight is None or not held.average.months:
@@ -60,17 +55,17 @@ def stock_expiring(scope: str, market: Market) -> Measured:
             continue
         counted += packs
         daily += weight * held.average.a_day
-        total += weight * expiring(held.stocked, held.average.a_day, market.on)
+        total += weight * held.expiring
     why = "no_reported_month" if unknown and not counted else None
     return Measured(
         name="stock_expiring",
         scope=scope,
         on=market.on,
-        value=None if why else rounded(total),
+        value=None if why else rounded(total / scale),
         why=why,
         coverage=covered(counted, of),
         inputs={
-            "daily_use": figure(daily),
+            "daily_use": figure(daily / scale),
             "within_days": str(EXPIRING_DAYS),
             "unit": _unit(scope),
             "counted_packs": str(counted),
@@ -79,49 +74,26 @@ def stock_expiring(scope: str, market: Market) -> Measured:
     )
 
 
-def expiring(lots: Sequence[MarketLot], a_day: Fraction, on: date) -> Fraction:
-    """The most, over the next 90 days, of (usable packs of one product that expire by then - what is used by then),
-    never below 0. What was consumed without naming a lot is taken from the lots that expire first."""
-    unnamed = sum(lot.available for lot in lots if lot.lot == UNNAMED_LOT)
-    left = max(0, -unnamed)
-    most, by_then = Fraction(0), 0
-    for lot in sorted((lot for lot in lots if lot.lot != UNNAMED_LOT), key=_by_expiry):
-        taken = min(left, max(0, lot.available))
-        left -= taken
-        days = None if lot.expires_on is None else (lot.expires_on - on).days
-        if days is None or days > EXPIRING_DAYS:
-            break
-        by_then += lot.available - taken
-        most = max(most, by_then - a_day * days)
-    return most
-
-
-def _by_expiry(lot: MarketLot) -> tuple[date, str]:
-    """First expiry first out; what has no expiry lasts longest."""
-    return (lot.expires_on or date.max, lot.lot)
-
-
 def usable(scope: str, market: Market) -> tuple[Fraction, int, int]:
     """Usable stock in the scope's unit; of the packs that reached available in the window those that have that unit."""
     unit = market.unit(scope)
-    stock = Fraction(0)
-    counted = of = 0
+    stock = counted = of = 0
     for held in market.of(scope):
         weight = unit(held.gtin)
-        reached = sum(row.reached for row in held.supplied.values())
-        of += reached
+        of += held.reached
         if weight is not None:
             stock += weight * held.usable
-            counted += reached
-    return stock, counted, of
+            counted += held.reached
+    return Fraction(stock, market.scale(scope)), counted, of
 
 
 def average_use(scope: str, market: Market) -> Average:
     """What the scope uses in a month, in its unit."""
     if is_one_product(scope):
         return next((held.average for held in market.of(scope)), Average(Fraction(0), ()))
-    rows = ((market.day.doses(held.gtin), held) for held in market.of(scope))
-    return average(((weight, held.months) for weight, held in rows if weight is not None), market.on)
+    rows = ((market.day.scaled_doses.get(held.gtin), held) for held in market.of(scope))
+    found = average(((weight, held.months) for weight, held in rows if weight is not None), market.on)
+    return Average(found.used / market.scale(scope), found.months)
 
 
 def _reached(counted: int, of: int) -> dict[str, str]:

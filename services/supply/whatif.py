@@ -8,7 +8,7 @@ months from the sources that go on. Nobody else steps in, and nothing that is on
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any, Final, Literal, get_args
@@ -105,7 +105,7 @@ def _loss(held: ProductDay, source: Source) -> Loss:
 
 def hardest(market: Market, scope: str) -> dict[str, list[dict[str, Any]]]:
     """By kind, the ten sources of which most of the scope's supply comes, in its unit: those whose loss hurts most."""
-    unit = market.unit(scope)
+    unit, scale = market.unit(scope), market.scale(scope)
     supplied: dict[Source, Fraction] = defaultdict(Fraction)
     products: dict[Source, set[int]] = defaultdict(set)
     total = Fraction(0)
@@ -115,7 +115,7 @@ def hardest(market: Market, scope: str) -> dict[str, list[dict[str, Any]]]:
             continue
         for lot in held.supplied_lots:
             if held.origin(lot.lot) != "unknown":
-                amount = weight * home_packs(lot, held.recalled_on(lot))
+                amount = Fraction(weight * home_packs(lot, held.recalled_on(lot)), scale)
                 total += amount
                 for source in set(sources_of(held, lot)):
                     supplied[source] += amount
@@ -135,12 +135,14 @@ def hardest(market: Market, scope: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def shares(found: Iterable[Loss], unit: Callable[[int], Fraction | None]) -> dict[str, dict[str, str | None]]:
+def shares(found: Iterable[Loss], scope: str, market: Market) -> dict[str, dict[str, str | None]]:
     """The domestic share and the import dependency of a scope, now and without the source."""
+    unit, scale = market.unit(scope), market.scale(scope)
     home = abroad = lost_home = lost_abroad = Fraction(0)
     for loss in found:
-        weight = unit(loss.held.gtin)
-        if weight is not None:
+        parts = unit(loss.held.gtin)
+        if parts is not None:
+            weight = Fraction(parts, scale)
             home, abroad = home + weight * loss.domestic, abroad + weight * loss.imported
             lost_home, lost_abroad = lost_home + weight * loss.lost_domestic, lost_abroad + weight * loss.lost_imported
     left, left_abroad = home - lost_home, abroad - lost_abroad

@@ -65,7 +65,7 @@ def _without(seen: Market, scope: str, named: list[Source], limit: int) -> dict[
         hit = ranked(found)
         body = {
             "source": {"kind": named[0].kind, "key": named[0].key},
-            "shares": shares(found, seen.unit(scope)),
+            "shares": shares(found, scope, seen),
             "products_hit": len(hit),
             "products": [product_json(loss) for loss in hit[:limit]],
         }

@@ -53,7 +53,7 @@ def test_without_a_source_the_shares_are_those_of_the_others(
 ) -> None:
     seen = two_suppliers()
     found = losses(seen, "all", source)
-    told = shares(found, seen.unit("all"))
+    told = shares(found, "all", seen)
     assert told["domestic_share_volume"] == {"now": "0.6", "without": volume}
     assert told["import_dependency"] == {"now": "0.4", "without": dependency}
     assert [loss.lost for loss in ranked(found)] == ([lost] if lost else [])
@@ -103,7 +103,7 @@ def test_nothing_is_lost_where_nothing_is() -> None:
     seen = market_of([])
     assert ranked(losses(seen, "all", Source("country", "FR"))) == []
     assert hardest(seen, "all") == {"site": [], "manufacturer": [], "importer": [], "country": []}
-    assert shares([], seen.unit("all"))["domestic_share_volume"] == {"now": None, "without": None}
+    assert shares([], "all", seen)["domestic_share_volume"] == {"now": None, "without": None}
 
 
 def test_stock_is_forecast_from_the_last_six_months() -> None:
