@@ -300,6 +300,24 @@ class Plain:
             return told
         return held | {group for group in told if kind == "substance" and group[0] == key}
 
+    def _supply_change(self, scope: str, on: date) -> Any:
+        recent, before, lots, counted, of = Fraction(0), Fraction(0), 0, 0, 0
+        for lot, since in self.supplied_on.items():
+            age = (on - since).days
+            if lot[1] is None or not 0 <= age < 120 or not self.inside(scope, lot[0], on):
+                continue
+            arrived, weight = self.reached(lot, on), self.weight(scope, lot[0], on)
+            of += arrived
+            if weight is not None:
+                counted += arrived
+                recent += weight * arrived if age < 30 else 0
+                before += weight * arrived if age >= 30 else 0
+                lots += age >= 30
+        coverage = decimals(Fraction(counted, of)) if of else None
+        if lots < 6:
+            return None, "too_few_lots", coverage
+        return (None, "no_supply", coverage) if before <= 0 else (decimals(3 * recent / before - 1), None, coverage)
+
     # --- stock
 
     def usable(self, gtin: str, on: date) -> dict[LotKey, int]:

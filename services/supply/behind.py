@@ -16,7 +16,7 @@ from services.supply.market import Market
 from services.supply.months import first_of
 from services.supply.places import Place
 from services.supply.plants import STRICT
-from services.supply.product_day import EXPIRING_DAYS, ProductDay
+from services.supply.product_day import EXPIRING_DAYS, MONTH_DAYS, ProductDay
 from services.supply.scopes import is_one_product
 from services.supply.stocks import average_use
 from services.supply.trade import Named
@@ -79,6 +79,19 @@ def _stock(name: str, scope: str, market: Market) -> Iterator[Behind]:
     lots = [(held.gtin, lot) for held in market.of(scope) for lot in held.trade.used]
     yield from _reports("used", lots, months, market)
     yield Behind("products", _registry_of(scope, market))
+
+
+def _change(name: str, scope: str, market: Market) -> Iterator[Behind]:
+    """The lots first supplied in the last 30 days, and in the 90 days before."""
+    recent: list[LotKey] = []
+    before: list[LotKey] = []
+    for held in market.of(scope):
+        for lot in held.lots:
+            age = -1 if lot.supplied_on is None else (market.on - lot.supplied_on).days
+            if 0 <= age < 4 * MONTH_DAYS and lot.lot:
+                (recent if age < MONTH_DAYS else before).append(_key(lot))
+    yield _lots("recent", recent, market)
+    yield _lots("month_before", before, market)
 
 
 def _expiring(name: str, scope: str, market: Market) -> Iterator[Behind]:
@@ -170,6 +183,7 @@ _BEHIND: Final[Mapping[str, Callable[[str, str, Market], Iterator[Behind]]]] = {
     "domestic_share_use": _use,
     "domestic_demand_met": _demand,
     "import_dependency": _shares,
+    "supply_change": _change,
     "months_of_stock": _stock,
     "stock_expiring": _expiring,
     "concentration_hhi": _suppliers,

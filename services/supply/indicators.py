@@ -38,6 +38,7 @@ _SIDES: Final = {
     "unit": "packs for one product, defined daily doses (ddd) for several, or vnd",
     **_COVERED,
 }
+_CAUSE: Final = "the open interruption of the product, or of a site that made it in the window"
 _ALL: Final = (
     Indicator("domestic_share_volume", shares.domestic_share_volume, "D / (D + I)", "share", _SIDES),
     Indicator(
@@ -77,6 +78,22 @@ _ALL: Final = (
     ),
     Indicator("import_dependency", shares.import_dependency, "I / (D + I)", "share", _SIDES),
     Indicator(
+        "supply_change",
+        shares.supply_change,
+        "packs (ddd) that reached available in the last 30 days / a month of the 90 days before - 1",
+        "share",
+        {
+            "recent": "of lots first supplied in the last 30 days, in the unit",
+            "month_before": "of lots first supplied in the 90 days before, a third of it",
+            "lots_before": "how many lots these are",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "counted_packs": "packs of these that could be counted",
+            "reached_packs": "packs that reached available in the 120 days",
+            "cause": _CAUSE,
+        },
+        frozenset({"introductions"}),
+    ),
+    Indicator(
         "months_of_stock",
         stocks.months_of_stock,
         "usable stock / average monthly consumption of the last 6 complete reported months with stock",
@@ -87,9 +104,10 @@ _ALL: Final = (
             "used": "consumption in the months, periods spread evenly by day",
             "months": "those that were counted",
             "unit": "packs for one product, defined daily doses (ddd) for several",
+            "cause": _CAUSE,
             **_COVERED,
         },
-        frozenset({"trade"}),
+        frozenset({"trade", "introductions"}),
     ),
     Indicator(
         "stock_expiring",

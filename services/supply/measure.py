@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
@@ -26,8 +27,8 @@ from services.supply.trade import Trade
 
 LotKey = tuple[int, str]
 # What alerts watch of each product, and of each substance.
-OF_PRODUCTS: Final = ("months_of_stock", "stock_expiring")
-OF_SUBSTANCES: Final = ("months_of_stock", "import_dependency", "concentration_hhi", "largest_supplier_share")
+OF_PRODUCTS: Final = ("months_of_stock", "stock_expiring", "supply_change")
+OF_SUBSTANCES: Final = ("import_dependency", "concentration_hhi", "largest_supplier_share")
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ def picture(
         fresh=fresh,
         indicators=[*_indicators(over["days_365"], definitions), *of_products(over["days_365"], products)],
         goals=assessments(over, definitions, at_deadline),
-        obligations=duties(day.origins, ledger.on, _under_agreements(ledger), ledger.exported_on),
+        obligations=duties(day.origins, ledger.on, _under_agreements(ledger), ledger.exported_on, ledger.trades),
         anomalies=odd,
         ended=_ended(ledger, odd),
     )
@@ -192,9 +193,14 @@ def _indicators(seen: Market, definitions: Iterable[Goal]) -> list[Measured]:
 
 
 def duties(
-    origins: Origins, on: date, lots: Iterable[LotState], exported_on: Mapping[LotKey, date]
+    origins: Origins,
+    on: date,
+    lots: Iterable[LotState],
+    exported_on: Mapping[LotKey, date],
+    trades: Mapping[int, Trade],
 ) -> list[Obligation]:
-    """The dated duties on a day. `lots` and their first exports: at least those of `products_under_agreements`."""
+    """The dated duties on a day. `lots` and their first exports: at least those of `products_under_agreements`;
+    `trades` tell which products an interrupted site makes, and are not looked at where none is."""
     registry = origins.registry
     registered_on: dict[int, date] = {}
     for held in registry.authorisations(on):
@@ -204,7 +210,24 @@ def duties(
                 registered_on[gtin] = min(held.granted_on, registered_on.get(gtin, held.granted_on))
     shown = obligations.evidence(lots, exported_on, registered_on, on, origins)
     milestones = obligations.milestones(registry.agreements(on), registry.packings(on), shown)
-    return [*milestones, *regulatory.duties(registry, on)]
+    made = made_at(trades, on) if has_interrupted_site(registry, on) else {}
+    return [*milestones, *regulatory.duties(registry, on, made)]
+
+
+def has_interrupted_site(registry: Registry, on: date) -> bool:
+    return any(held.site is not None and held.gtin is None for held in registry.interruptions(on))
+
+
+def made_at(trades: Mapping[int, Trade], on: date) -> dict[str, set[int]]:
+    """By GLN of the site or firm, the products of which it has made lots up to a day."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for gtin, trade in trades.items():
+        for said in trade.introductions:
+            if said.kind == "produced" and said.on <= on:
+                for gln in (said.firm, said.site):
+                    if gln is not None:
+                        found[gln].add(gtin)
+    return found
 
 
 def products_under_agreements(registry: Registry, on: date) -> set[int]:

@@ -29,6 +29,7 @@ class Obligation(msgspec.Struct, frozen=True):
     met_on: date | None
     opened_on: date | None = None
     events: tuple[tuple[str, str], ...] = ()
+    products: tuple[str, ...] | None = None  # scopes of the products concerned, of an interruption
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -41,6 +42,7 @@ class Obligation(msgspec.Struct, frozen=True):
             "met_on": self.met_on and self.met_on.isoformat(),
             "opened_on": self.opened_on and self.opened_on.isoformat(),
             "events": [{"source": source, "id": id_} for source, id_ in self.events],
+            **({} if self.products is None else {"products": list(self.products)}),
         }
 
 

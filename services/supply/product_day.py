@@ -15,6 +15,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Final
 
+from services.supply.interruptions import Interruption
 from services.supply.lot import MarketLot
 from services.supply.months import Average, Month, average, months_of
 from services.supply.origin import Origin
@@ -25,6 +26,7 @@ from services.supply.supplied import Supplied, Window, home_packs, supplied, win
 from services.supply.trade import Change, Introduction, Shipment, Trade
 
 EXPIRING_DAYS: Final = 90  # how far is looked ahead
+MONTH_DAYS: Final = 30
 
 
 class ProductDay:
@@ -158,6 +160,35 @@ class ProductDay:
         return [
             item for item in self.trade.shipments if self._in_window(item.on) and self.origin(item.lot) == "domestic"
         ]
+
+    @cached_property
+    def arrived(self) -> tuple[int, int, int]:
+        """Packs that reached available of the lots first supplied in the last 30 days, and in the 90 days before; how
+        many lots the latter are."""
+        on = self.day.on
+        recent = before = lots = 0
+        for lot in self.lots:
+            if lot.supplied_on is None or lot.supplied_on > on or lot.lot == UNNAMED_LOT:
+                continue
+            age = (on - lot.supplied_on).days
+            if age < MONTH_DAYS:
+                recent += lot.reached
+            elif age < 4 * MONTH_DAYS:
+                before += lot.reached
+                lots += 1
+        return recent, before, lots
+
+    def is_hit_by(self, interruption: Interruption) -> bool:
+        """Whether an interruption is about this product: itself, or a site or firm that made lots in the window."""
+        if interruption.gtin is not None:
+            return int(interruption.gtin) == self.gtin
+        return interruption.site is not None and interruption.site in self.makers
+
+    @cached_property
+    def makers(self) -> frozenset[str]:
+        """GLNs of the sites and firms that made its lots in the window."""
+        made = [item for item in self.trade.introductions if item.kind == "produced" and self._in_window(item.on)]
+        return frozenset(gln for item in made for gln in (item.site, item.firm) if gln is not None)
 
     @cached_property
     def made_by(self) -> tuple[Mapping[str, int], int, int]:

@@ -40,6 +40,7 @@ from services.supply.measure import (
     assessments,
     deadlines_before,
     duties,
+    has_interrupted_site,
     markets,
     measured,
     products_under_agreements,
@@ -97,7 +98,9 @@ async def duties_at(connection: Connection, cut: Cut, on: date, origins: Origins
     lots = await lots_of_at(connection, cut, on, products)
     await name_authorisations(connection, cut, lots, origins.registry)
     exported_on = await exported_at(connection, cut, on, products)
-    return await asyncio.to_thread(duties, origins, on, lots, exported_on)
+    made: tuple[Need, ...] = ("introductions",)
+    trades = await trades_at(connection, cut, made) if has_interrupted_site(origins.registry, on) else {}
+    return await asyncio.to_thread(duties, origins, on, lots, exported_on, trades)
 
 
 async def goals_at(

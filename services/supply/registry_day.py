@@ -12,6 +12,7 @@ from functools import cached_property
 from math import lcm
 
 from services.supply.agreements import Agreement
+from services.supply.interruptions import Interruption
 from services.supply.origin import Origin, Origins
 from services.supply.plants import Certificate
 from services.supply.registry import Authorisation, Packing, Registry
@@ -51,6 +52,10 @@ class RegistryDay:
     @cached_property
     def certificates(self) -> Sequence[Certificate]:
         return self.registry.certificates(self.on)
+
+    @cached_property
+    def interruptions(self) -> Sequence[Interruption]:
+        return self.registry.interruptions(self.on)
 
     @cached_property
     def authorisations_of(self) -> Mapping[int, Sequence[Authorisation]]:

@@ -6,7 +6,7 @@ renewal, is not told before that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from services.supply.agreements import Agreement
 from services.supply.facts import Fact, until
 from services.supply.interruptions import Interruption
+from services.supply.lot import gtin_text
 from services.supply.obligations import Obligation, State
 from services.supply.registry import Authorisation, Registry
 from shared.clock import day_of
@@ -34,8 +35,11 @@ REPORT_DUE_DAYS: Final = 31  # after the end of the year
 RECALL_DAYS: Final = {1: 3, 2: 15, 3: 30}  # by level
 
 
-def duties(registry: Registry, on: date) -> Iterator[Obligation]:
-    """All of them, on a day."""
+Made = Mapping[str, Collection[int]]
+
+
+def duties(registry: Registry, on: date, made: Made) -> Iterator[Obligation]:
+    """All of them, on a day. `made`: the products of which lots were made, by GLN of the site or firm."""
     for agreement in registry.agreements(on):
         yield from reports(agreement, on)
     held = registry.authorisations(on)
@@ -44,7 +48,7 @@ def duties(registry: Registry, on: date) -> Iterator[Obligation]:
         yield from reassessments(facts, on)
     yield from recalls(registry, on)
     for interruption in registry.interruptions(on):
-        yield expected_end(interruption)
+        yield expected_end(interruption, made)
 
 
 def reports(agreement: Agreement, on: date) -> Iterator[Obligation]:
@@ -186,8 +190,9 @@ def _closes(closing: Any, recall: BatchRecalled) -> bool:
     return closing.closed_on >= recall.recalled_on and closing.lot in (None, recall.lot)
 
 
-def expected_end(held: Interruption) -> Obligation:
+def expected_end(held: Interruption, made: Made) -> Obligation:
     """The end of an interruption on the day that was told; without one it stays open without a date."""
+    products = [int(held.gtin)] if held.gtin is not None else sorted(made.get(held.site or "", ()))
     about = "" if held.gtin is None and held.site is None else f" of {held.gtin or held.site}"
     return Obligation(
         obligation=f"{held.interruption}:expected-end",
@@ -199,6 +204,7 @@ def expected_end(held: Interruption) -> Obligation:
         met_on=held.resolved_on,
         opened_on=held.started_on,
         events=_events(held.events, ()),
+        products=tuple(f"gtin:{gtin_text(gtin)}" for gtin in products),
     )
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from services.supply.market import Market
 from services.supply.scopes import is_one_product, parse_scope
 
 Group = tuple[str, str]  # substance and form
+MIN_LOTS: Final = 6  # in the 90 days before, for a change to say anything
 
 
 class Sums(msgspec.Struct):
@@ -127,6 +128,43 @@ def domestic_demand_met(scope: str, market: Market) -> Measured:
             "reached_packs": str(sums.reached_packs),
         },
     )
+
+
+def supply_change(scope: str, market: Market) -> Measured:
+    """Packs (DDD) that reached available in the last 30 days / those of a month of the 90 days before - 1, by lots
+    first supplied then. Where fewer than 6 lots came in the 90 days it says nothing: lots come one by one."""
+    unit, scale = market.unit(scope), market.scale(scope)
+    recent = before = lots = counted = of = 0
+    for held in market.of(scope):
+        weight = unit(held.gtin)
+        of += held.arrived[0] + held.arrived[1]
+        if weight is not None:
+            counted += held.arrived[0] + held.arrived[1]
+            recent += weight * held.arrived[0]
+            before += weight * held.arrived[1]
+            lots += held.arrived[2]
+    why = "too_few_lots" if lots < MIN_LOTS else "no_supply" if before <= 0 else None
+    inputs = {
+        "recent": figure(Fraction(recent, scale)),
+        "month_before": figure(Fraction(before, 3 * scale)),
+        "lots_before": str(lots),
+        "unit": _unit(scope),
+        "counted_packs": str(counted),
+        "reached_packs": str(of),
+        **cause_of(scope, market),
+    }
+    value = None if why else rounded(Fraction(3 * recent, before) - 1)
+    return Measured("supply_change", scope, market.on, value, why, covered(counted, of), inputs)
+
+
+def cause_of(scope: str, market: Market) -> dict[str, str]:
+    """The open interruption that explains what is odd about one product: of the product, or of a site that makes it."""
+    if is_one_product(scope):
+        for held in market.of(scope):
+            for interruption in market.day.interruptions:
+                if interruption.resolved_on is None and held.is_hit_by(interruption):
+                    return {"cause": interruption.interruption}
+    return {}
 
 
 def in_units(scope: str, market: Market) -> Sums:

@@ -10,6 +10,7 @@ from services.supply.market import Market
 from services.supply.months import Average, average, first_of
 from services.supply.product_day import EXPIRING_DAYS
 from services.supply.scopes import is_one_product
+from services.supply.shares import cause_of
 
 
 def months_of_stock(scope: str, market: Market) -> Measured:
@@ -35,6 +36,7 @@ def months_of_stock(scope: str, market: Market) -> Measured:
             "months": " ".join(_name(month) for month in sorted(used.months)),
             "unit": _unit(scope),
             **_reached(counted, of),
+            **cause_of(scope, market),
         },
     )
 

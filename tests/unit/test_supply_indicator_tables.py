@@ -474,3 +474,43 @@ def test_averages_are_exact() -> None:
     """A third of a pack a day does not add up to 0.999…"""
     trade = Trade(reports=[Report(date(2026, 6, 1), date(2026, 6, 30), 10)], stock=STOCKED)
     assert average([(1, months_of(trade, ON))], ON).a_day == Fraction(1, 3)
+
+
+def arriving(*days_ago: int) -> list[LotState]:
+    return [lot(f"L{age}", made=1, supplied_on=ON - timedelta(days=age)) for age in days_ago]
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "value", "why"),
+    [
+        ([0, 29, 30, 31, 60, 61, 90, 119], "0", None),  # 200 packs against 600 in three months
+        ([0, 30, 31, 60, 61, 90, 119], "-0.5", None),
+        ([30, 31, 60, 61, 90, 119], "-1", None),
+        ([0, 30, 31, 60, 61, 90, 120], None, "too_few_lots"),  # the last one is too old
+    ],
+)
+def test_supply_is_compared_with_the_three_months_before(
+    days_ago: list[int], value: str | None, why: str | None
+) -> None:
+    """100 packs a lot."""
+    found = figure("supply_change", arriving(*days_ago), scope=ONE)
+    assert (found.value, found.why) == (None if value is None else Decimal(value), why)
+
+
+def interrupted(**told: Any) -> Fact:
+    about = {"interruption": "I-1", "cause": "fire", "started_on": "2026-06-01"}
+    return fact("interruption.notified", id="n", **{**about, **told})
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [({"site": MAKER}, "I-1"), ({"gtin": GTIN}, "I-1"), ({"site": OTHER}, None), ({"gtin": IMPORTED}, None)],
+)
+def test_an_open_interruption_is_named_as_the_cause(told: dict[str, Any], cause: str | None) -> None:
+    trades = {GTIN: Trade(introductions=[produced("L1", MAKER)])}
+    for name in ("months_of_stock", "supply_change"):
+        found = figure(name, [lot(made=1, available=1)], [interrupted(**told)], scope=ONE, trades=trades)
+        assert found.inputs.get("cause") == cause
+    over = fact("interruption.resolved", id="r", interruption="I-1", resolved_on="2026-06-30")
+    ended = figure("months_of_stock", [lot(made=1)], [interrupted(**told), over], scope=ONE, trades=trades)
+    assert "cause" not in ended.inputs

@@ -17,10 +17,11 @@ from tests.unit.supply_market import fact, granted
 from tests.unit.test_supply_registry import RECIPIENT, SIGNED, STRANGER, by
 
 ON = date(2026, 6, 30)
+MADE = {MAKER: {int(GTIN)}}  # what the site has made
 
 
 def told(kind: str, *facts: Fact, on: date = ON) -> list[Obligation]:
-    return [item for item in duties(Registry(facts), on) if item.kind == kind]
+    return [item for item in duties(Registry(facts), on, MADE) if item.kind == kind]
 
 
 def states(found: Iterable[Obligation]) -> dict[str, tuple[str, str | None, str | None]]:
@@ -234,3 +235,12 @@ def test_resolving_an_interruption_meets_it_and_a_stranger_cannot() -> None:
 def test_each_duty_names_the_events_that_opened_and_ended_it() -> None:
     (item,) = told("recall", recall(1), closed("2026-06-03"))
     assert [id_ for _, id_ in item.events] == ["kL1", "cL1"]
+
+
+@pytest.mark.parametrize(
+    ("told_of", "products"),
+    [({}, [f"gtin:{GTIN}"]), ({"site": RECIPIENT}, []), ({"gtin": gtin(7)}, [f"gtin:{gtin(7)}"])],
+)
+def test_an_interruption_names_the_products_of_its_site_or_its_product(told_of: Any, products: list[str]) -> None:
+    (item,) = told("interruption", notified(**told_of))
+    assert item.as_json()["products"] == products
