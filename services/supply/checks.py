@@ -18,7 +18,7 @@ from services.supply.lot import LotState, MarketLot
 from services.supply.places import Place
 from services.supply.statements import ENTRY, with_events
 from services.supply.trade import NO_TRADE, Trade
-from services.supply.words import speakers_at, words_of
+from services.supply.words import Speakers, words_of
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 MAX_EVENTS: Final = 20  # named by one anomaly
@@ -36,15 +36,15 @@ async def products_to_check(
     cut: Cut,
     lots: Sequence[LotState | MarketLot],
     trades: Mapping[int, Trade],
+    speakers: Speakers,
     validity: Validity,
     on: date,
-    gtins: Sequence[int] | None = None,
+    gtins: Collection[int] | None = None,
 ) -> list[Product]:
     """Every product of these lots and trades, with the words that may be foreign and the days of counted lots.
 
-    `gtins` None: all products.
+    `gtins` None: all products; else the lots, trades and speakers are theirs.
     """
-    speakers = await speakers_at(connection, cut, gtins)
     said = await asyncio.to_thread(suspects, speakers, trades, validity, on)
     words = await words_of(connection, cut, said)
     wanted = None if gtins is None else frozenset(gtins)

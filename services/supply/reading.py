@@ -1,14 +1,14 @@
 """Reads what an evaluation looks at, and keeps it for the next one: of that, only what has changed is read again.
 
-Products of which something was recorded between two checkpoints are read anew; all of them when a day has begun, when
-the registry is another, or after a repair of the derived tables.
+Products of which something was recorded between two checkpoints are read anew, all of them after a repair of derived
+tables. When a day has begun, or the registry is another, the lots of all of them are, for they are those of a day.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from urllib.parse import unquote
@@ -39,7 +39,7 @@ from services.supply.rhythm import Rhythms
 from services.supply.told import open_anomalies
 from services.supply.trade import Trade
 from services.supply.trades import ALL, trades_at
-from services.supply.words import listen, named_at
+from services.supply.words import Speakers, listen, named_at, speakers_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 TOLD_KINDS: Final = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND)
@@ -64,36 +64,51 @@ class Reading:
         self._exported: dict[int, dict[LotKey, date]] = {}
         self._trades: dict[int, Trade] = {}
         self._products: dict[int, Product] = {}
+        self._speakers: Speakers = {}
         self._rhythms = Rhythms()
         self._heard = EMPTY
 
     async def ledger(self, connection: Connection, cut: Cut, on: date, registry: Registry) -> Ledger:
         """The newest state as known in this transaction, which sees `cut` and nothing beyond."""
         about = (on, await connection.fetchval(_GENERATION), registry)
-        changed = None
-        if self._about is not None and self._about[:2] == about[:2] and self._about[2] is registry:
-            changed = await _touched(connection, self._cut, cut)
-        self._about = None  # until all of it is read
-        reached = await self._read(connection, cut, on, registry, changed)
+        before, self._about = self._about, None  # until all of it is read
+        touched = changed = None
+        if before is not None and before[1] == about[1]:
+            touched = await _touched(connection, self._cut, cut)
+            changed = touched if before[0] == on and before[2] is registry else None
+        await self._read_said(connection, cut, touched)
+        reached = await self._read_lots(connection, cut, on, registry, changed)
         self._cut, self._about = cut, about
         await listen(connection, cut, self._heard, self._rhythms)
         self._heard = cut
         return await self._ledger(connection, cut, on, registry, changed, reached)
 
-    async def _read(
+    async def _read_said(self, connection: Connection, cut: Cut, touched: frozenset[int] | None) -> None:
+        """What was said, whatever the day: trades, and who spoke of which lot; of all products, or of those touched."""
+        gtins = None if touched is None else sorted(touched)
+        trades = await trades_at(connection, cut, ALL, gtins)
+        speakers = await speakers_at(connection, cut, gtins)
+        if touched is None:
+            self._trades, self._speakers = trades, speakers
+            return
+        for gtin in touched:
+            self._trades.pop(gtin, None)
+        self._trades.update(trades)
+        self._speakers.update(speakers)  # nobody's first word is ever taken back
+
+    async def _read_lots(
         self, connection: Connection, cut: Cut, on: date, registry: Registry, changed: frozenset[int] | None
     ) -> dict[LotKey, int]:
-        """Reads what changed; gives back packs that reached available, of what was read."""
+        """The lots of a day, of all products or those that changed; gives back their packs that reached available."""
         gtins = None if changed is None else sorted(changed)
         lots = await lots_now(connection, on, gtins)
         await name_authorisations(connection, None, lots, registry)
         reached = await reached_now(connection, on, gtins)
         exported = await exported_now(connection, on, gtins)
-        trades = await trades_at(connection, cut, ALL, gtins)
-        products = await products_to_check(connection, cut, lots, trades, Validity(registry), on, gtins)
+        products = await self._to_check(connection, cut, lots, Validity(registry), on, changed)
         if changed is None:
-            self._lots, self._exported, self._trades, self._products = {}, {}, {}, {}
-        for held in (self._lots, self._exported, self._trades, self._products):
+            self._lots, self._exported, self._products = {}, {}, {}
+        for held in (self._lots, self._exported, self._products):
             for gtin in changed or ():
                 held.pop(gtin, None)
         self._lots.update(await asyncio.to_thread(by_product, lots))
@@ -101,9 +116,23 @@ class Reading:
         for key, day in exported.items():
             by_gtin[key[0]][key] = day
         self._exported.update(by_gtin)
-        self._trades.update(trades)
         self._products.update((product.gtin, product) for product in products)
         return reached
+
+    async def _to_check(
+        self,
+        connection: Connection,
+        cut: Cut,
+        lots: Sequence[LotState],
+        validity: Validity,
+        on: date,
+        changed: frozenset[int] | None,
+    ) -> list[Product]:
+        trades, speakers = self._trades, self._speakers
+        if changed is not None:
+            trades = {gtin: trades[gtin] for gtin in changed if gtin in trades}
+            speakers = {(lot.gtin, lot.lot): speakers.get((lot.gtin, lot.lot), set()) for lot in lots}
+        return await products_to_check(connection, cut, lots, trades, speakers, validity, on, changed)
 
     async def _ledger(
         self,

@@ -51,7 +51,7 @@ from services.supply.origin import Origins
 from services.supply.registry import Registry
 from services.supply.rhythm import Rhythms
 from services.supply.trades import trades_at
-from services.supply.words import listen, named_at
+from services.supply.words import listen, named_at, speakers_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LOTS_A_PART: Final = 1_000
@@ -88,7 +88,8 @@ async def _cross_checked_at(connection: Connection, cut: Cut, on: date, registry
     lots = await market_lots_at(connection, cut, on)
     trades = await trades_at(connection, cut, ("introductions", "shipments"))
     validity = Validity(registry)
-    products = await products_to_check(connection, cut, lots, trades, validity, on)
+    speakers = await speakers_at(connection, cut)
+    products = await products_to_check(connection, cut, lots, trades, speakers, validity, on)
     return await asyncio.to_thread(odd_products, products, validity, on)
 
 
