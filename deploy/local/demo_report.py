@@ -77,7 +77,7 @@ def show_goals(console: Console, statuses: Mapping[str, list[str]], goals: Mappi
     for name, seen in sorted(statuses.items()):
         goal = goals[name]
         figures = (_figure(goal, field) for field in ("value", "expected", "gap", "target"))
-        days = (goal[field] or "never at this pace" for field in ("by", "projected_on"))
+        days = (goal["by"] or "undated", goal["projected_on"] or "not at this pace")
         table.add_row(name, " → ".join(seen), *figures, *days)
     console.print(table)
 
