@@ -42,6 +42,8 @@ async def recorded(world: World, *events: JSON) -> None:
     for topic, number in PLACES:
         mine = held[topic, number]
         told = [event for event in events if (event["type"].split(".")[1] in MOVING) == (topic == topics.MOVEMENTS)]
+        if not told:
+            continue
         messages = [message(event, mine.next_offset + at)._replace(topic=topic) for at, event in enumerate(told)]
         old = mine.next_offset
         records = decoded_batch(messages, {(topic, number): mine}).records

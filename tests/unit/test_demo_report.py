@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 from rich.console import Console
 
 from deploy.local.demo_report import show_goals
 
-SHARE = {"value": "0.6511", "expected": "0.67", "gap": "-0.0189", "target": "0.80", "by": "2030-12-31"}
-COUNT = {"value": "4", "expected": "38.25", "gap": "-34.25", "target": "100", "by": None}
+SHARE: dict[str, Any] = {"value": "0.6511", "expected": "0.67", "gap": "-0.0189", "target": "0.80", "by": "2030-12-31"}
+COUNT: dict[str, Any] = {"value": "4", "expected": "38.25", "gap": "-34.25", "target": "100", "by": None}
 
 
 def test_shares_are_percent_and_counts_are_numbers() -> None:
