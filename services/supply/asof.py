@@ -229,36 +229,37 @@ async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> 
     return {(row[0], row[1]) for row in await connection.fetch(_MOVED_AT, cut.ends, *columns)}
 
 
-async def lots_now(connection: Connection, effective_on: date, gtins: Sequence[int] | None = None) -> list[LotState]:
-    """All lots (of some products) with their packs up to `effective_on`, from the derived tables, as known in this
+async def lots_now(connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None) -> list[LotState]:
+    """All lots (or those of `keys`) with their packs up to `effective_on`, from the derived tables, as known in this
     transaction."""
-    rows = await _now(connection, _LOTS_NOW, effective_on, gtins)
+    rows = await _now(connection, _LOTS_NOW, effective_on, keys)
     return await _built(lambda row: LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]), rows)
 
 
 async def reached_now(
-    connection: Connection, effective_on: date, gtins: Sequence[int] | None = None
+    connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None
 ) -> dict[LotKey, int]:
-    """Packs of each lot (of some products) that were released, or imported without hold, up to `effective_on`, from the
-    derived tables."""
-    rows = await _now(connection, _REACHED_NOW, effective_on, gtins)
+    """Packs of each lot (or those of `keys`) that were released, or imported without hold, up to `effective_on`, from
+    the derived tables."""
+    rows = await _now(connection, _REACHED_NOW, effective_on, keys)
     return dict(await _built(lambda row: ((row[0], row[1]), row[2]), rows))
 
 
 async def exported_now(
-    connection: Connection, effective_on: date, gtins: Sequence[int] | None = None
+    connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None
 ) -> dict[LotKey, date]:
-    """The first day up to `effective_on` of which an export stands, of each lot (of some products)."""
-    rows = await _now(connection, _EXPORTED_NOW, effective_on, gtins)
+    """The first day up to `effective_on` of which an export stands, of each lot (or those of `keys`)."""
+    rows = await _now(connection, _EXPORTED_NOW, effective_on, keys)
     return {(gtin, lot): day for gtin, lot, day in rows}
 
 
-async def _now(connection: Connection, query: str, on: date, gtins: Sequence[int] | None) -> list[Any]:
+async def _now(connection: Connection, query: str, on: date, keys: Sequence[LotKey] | None) -> list[Any]:
     rows: list[Any]
-    if gtins is None:
+    if keys is None:
         rows = await connection.fetch(query.format(which="TRUE"), on)
     else:
-        rows = await connection.fetch(query.format(which="gtin = ANY($2::bigint[])"), on, list(gtins))
+        which = _OF_KEYS.replace("$3", "$2").replace("$4", "$3")
+        rows = await connection.fetch(query.format(which=which), on, [key[0] for key in keys], [key[1] for key in keys])
     return rows
 
 

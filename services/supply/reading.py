@@ -1,19 +1,19 @@
 """Reads what an evaluation looks at, and keeps it for the next one: of that, only what has changed is read again.
 
-Products of which something was recorded between two checkpoints are read anew, all of them after a repair of derived
-tables. When a day has begun, or the registry is another, the lots of all of them are, for they are those of a day.
+Between two checkpoints only the lots and trades that were touched are read, all of them after a repair of the tables.
+When a day has begun, or the registry is another, all lots are read anew, for they are those of a day.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from urllib.parse import unquote
 
 import asyncpg
+import msgspec
 
 from services.supply import rhythm
 from services.supply.anomalies import (
@@ -31,15 +31,14 @@ from services.supply.cross_checks import KINDS as CROSS_KINDS
 from services.supply.cross_checks import Product, Validity
 from services.supply.fold import MOVEMENTS_TOPIC_ID, NO_PRODUCT
 from services.supply.introductions import name_authorisations
-from services.supply.kept import by_product
 from services.supply.lot import LotState
 from services.supply.measure import Ledger
 from services.supply.registry import Registry
 from services.supply.rhythm import Rhythms
 from services.supply.told import open_anomalies
-from services.supply.trade import Trade
-from services.supply.trades import ALL, trades_at
-from services.supply.words import Speakers, listen, named_at, speakers_at
+from services.supply.trade import NO_TRADE, Trade, merged
+from services.supply.trades import ALL, Fresh, trades_at, trades_since
+from services.supply.words import Speakers, listen, named_at, speakers_at, speakers_since
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 TOLD_KINDS: Final = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND)
@@ -48,10 +47,23 @@ GTIN_DIGITS: Final = 14
 _GENERATION: Final = "SELECT number FROM generation"
 # A record without a transfer stands under no product: then its key names it.
 _TOUCHED: Final = f"""
-SELECT DISTINCT gtin, CASE WHEN gtin = {NO_PRODUCT} THEN record_key END
+SELECT gtin, lot, CASE WHEN gtin = {NO_PRODUCT} THEN record_key END, bool_or(cause IS NOT NULL)
 FROM journal JOIN unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS fresh (partition, first, next_offset)
 USING (partition) WHERE topic_id = {MOVEMENTS_TOPIC_ID} AND kafka_offset >= first AND kafka_offset < next_offset
+GROUP BY 1, 2, 3
 """
+
+
+class Touched(msgspec.Struct, frozen=True):
+    """What was recorded between two checkpoints: the lots, and the products of which something was corrected."""
+
+    fresh: Fresh
+    lots: frozenset[LotKey]
+    corrected: frozenset[int]
+
+    @property
+    def products(self) -> frozenset[int]:
+        return self.corrected | {gtin for gtin, _ in self.lots}
 
 
 class Reading:
@@ -60,8 +72,10 @@ class Reading:
     def __init__(self) -> None:
         self._cut = EMPTY
         self._about: tuple[date, int, Registry] | None = None  # day, generation, registry
-        self._lots: dict[int, list[LotState]] = {}
-        self._exported: dict[int, dict[LotKey, date]] = {}
+        self._lots: dict[int, dict[str, LotState]] = {}
+        self._lots_of: dict[int, list[LotState]] = {}  # the same
+        self._reached: dict[LotKey, int] = {}
+        self._exported: dict[LotKey, date] = {}
         self._trades: dict[int, Trade] = {}
         self._products: dict[int, Product] = {}
         self._speakers: Speakers = {}
@@ -72,52 +86,64 @@ class Reading:
         """The newest state as known in this transaction, which sees `cut` and nothing beyond."""
         about = (on, await connection.fetchval(_GENERATION), registry)
         before, self._about = self._about, None  # until all of it is read
-        touched = changed = None
+        touched = None
         if before is not None and before[1] == about[1]:
             touched = await _touched(connection, self._cut, cut)
-            changed = touched if before[0] == on and before[2] is registry else None
         await self._read_said(connection, cut, touched)
-        reached = await self._read_lots(connection, cut, on, registry, changed)
+        same = touched is not None and before is not None and before[0] == on and before[2] is registry
+        changed = touched.products if same and touched is not None else None
+        await self._read_lots(connection, cut, on, registry, touched if same else None)
         self._cut, self._about = cut, about
         await listen(connection, cut, self._heard, self._rhythms)
         self._heard = cut
-        return await self._ledger(connection, cut, on, registry, changed, reached)
+        return await self._ledger(connection, cut, on, registry, changed)
 
-    async def _read_said(self, connection: Connection, cut: Cut, touched: frozenset[int] | None) -> None:
-        """What was said, whatever the day: trades, and who spoke of which lot; of all products, or of those touched."""
-        gtins = None if touched is None else sorted(touched)
-        trades = await trades_at(connection, cut, ALL, gtins)
-        speakers = await speakers_at(connection, cut, gtins)
+    async def _read_said(self, connection: Connection, cut: Cut, touched: Touched | None) -> None:
+        """What was said, whatever the day: trades, and who spoke of which lot. Of products of which something was
+        corrected all of it is read again, of others what is new."""
         if touched is None:
-            self._trades, self._speakers = trades, speakers
+            self._trades = await trades_at(connection, cut, ALL)
+            self._speakers = await speakers_at(connection, cut)
             return
-        for gtin in touched:
+        corrected, plain = sorted(touched.corrected), sorted(touched.products - touched.corrected)
+        again = await trades_at(connection, cut, ALL, corrected) if corrected else {}
+        for gtin in corrected:
             self._trades.pop(gtin, None)
-        self._trades.update(trades)
-        self._speakers.update(speakers)  # nobody's first word is ever taken back
+        self._trades.update(again)
+        if plain:
+            more = await trades_since(connection, cut, touched.fresh, plain)
+            for gtin, trade in more.items():
+                self._trades[gtin] = merged(self._trades.get(gtin, NO_TRADE), trade)
+        # Nobody's first word is ever taken back.
+        for key, sources in (await speakers_since(connection, touched.fresh, sorted(touched.products))).items():
+            self._speakers[key] = self._speakers.get(key, set()) | sources
 
     async def _read_lots(
-        self, connection: Connection, cut: Cut, on: date, registry: Registry, changed: frozenset[int] | None
-    ) -> dict[LotKey, int]:
-        """The lots of a day, of all products or those that changed; gives back their packs that reached available."""
-        gtins = None if changed is None else sorted(changed)
-        lots = await lots_now(connection, on, gtins)
-        await name_authorisations(connection, None, lots, registry)
-        reached = await reached_now(connection, on, gtins)
-        exported = await exported_now(connection, on, gtins)
-        products = await self._to_check(connection, cut, lots, Validity(registry), on, changed)
-        if changed is None:
-            self._lots, self._exported, self._products = {}, {}, {}
-        for held in (self._lots, self._exported, self._products):
-            for gtin in changed or ():
-                held.pop(gtin, None)
-        self._lots.update(await asyncio.to_thread(by_product, lots))
-        by_gtin: dict[int, dict[LotKey, date]] = defaultdict(dict)
-        for key, day in exported.items():
-            by_gtin[key[0]][key] = day
-        self._exported.update(by_gtin)
-        self._products.update((product.gtin, product) for product in products)
-        return reached
+        self, connection: Connection, cut: Cut, on: date, registry: Registry, touched: Touched | None
+    ) -> None:
+        """The lots of a day: all, or those touched."""
+        keys = None if touched is None else sorted(touched.lots)
+        if keys is None:
+            self._lots, self._lots_of, self._products = {}, {}, {}
+            self._reached, self._exported = {}, {}
+        lots = await lots_now(connection, on, keys)
+        self._reached.update(dict.fromkeys(keys or (), 0) | await reached_now(connection, on, keys))
+        exported = await exported_now(connection, on, keys)
+        for key in keys or ():
+            self._exported.pop(key, None)
+        self._exported.update(exported)
+        for lot in lots:
+            self._lots.setdefault(lot.gtin, {})[lot.lot] = lot
+        products = self._lots.keys() if touched is None else touched.products
+        for gtin in products:
+            self._lots_of[gtin] = list(self._lots.get(gtin, {}).values())
+        changed = None if touched is None else touched.products
+        of_changed = [lot for gtin in products for lot in self._lots_of[gtin]]
+        await name_authorisations(connection, None, of_changed, registry)
+        for gtin in changed or ():
+            self._products.pop(gtin, None)
+        found = await self._to_check(connection, cut, of_changed, Validity(registry), on, changed)
+        self._products.update((product.gtin, product) for product in found)
 
     async def _to_check(
         self,
@@ -141,7 +167,6 @@ class Reading:
         on: date,
         registry: Registry,
         changed: frozenset[int] | None,
-        reached: Mapping[LotKey, int],
     ) -> Ledger:
         told = await open_anomalies(connection, TOLD_KINDS)
         odd = await asyncio.to_thread(self._overdrawn)
@@ -152,9 +177,9 @@ class Reading:
         named = await named_at(connection, [word.place for _, _, word in silent.values()])
         return Ledger(
             on=on,
-            lots_of=self._lots,
-            reached=reached,
-            exported_on={key: day for found in self._exported.values() for key, day in found.items()},
+            lots_of=self._lots_of,
+            reached=self._reached,
+            exported_on=self._exported,
             registry=registry,
             days=days,
             open_anomalies=told,
@@ -167,7 +192,7 @@ class Reading:
         )
 
     def _overdrawn(self) -> dict[LotKey, LotState]:
-        return {(lot.gtin, lot.lot): lot for lots in self._lots.values() for lot in lots if contradicts(lot)}
+        return {(lot.gtin, lot.lot): lot for lots in self._lots_of.values() for lot in lots if contradicts(lot)}
 
     def _spoke(self, told: Iterable[Mapping[str, Any]]) -> dict[str, date]:
         """When those who were silent spoke again, by subject."""
@@ -181,17 +206,18 @@ class Reading:
         return found
 
 
-async def _touched(connection: Connection, since: Cut, cut: Cut) -> frozenset[int]:
-    """The products of which anything was recorded after `since` and before `cut`."""
+async def _touched(connection: Connection, since: Cut, cut: Cut) -> Touched:
+    """What was recorded after `since` and before `cut`."""
     had = dict(zip(zip(since.topic_ids, since.partitions, strict=True), since.next_offsets, strict=True))
-    fresh = [
+    places = [
         (partition, had.get((topic_id, partition), 0), end)
         for topic_id, partition, end in zip(cut.topic_ids, cut.partitions, cut.next_offsets, strict=True)
         if topic_id == MOVEMENTS_TOPIC_ID and had.get((topic_id, partition), 0) < end
     ]
-    if not fresh:
-        return frozenset()
-    rows = await connection.fetch(_TOUCHED, *(list(column) for column in zip(*fresh, strict=True)))
-    named = {gtin for gtin, _ in rows if gtin != NO_PRODUCT}
-    keys = (key.decode("ascii", "replace") for _, key in rows if key is not None)
-    return frozenset(named | {int(key) for key in keys if len(key) == GTIN_DIGITS and key.isascii() and key.isdigit()})
+    fresh = Fresh(*([place[at] for place in places] for at in range(3)))
+    rows = await connection.fetch(_TOUCHED, *fresh) if places else []
+    lots = frozenset((gtin, lot) for gtin, lot, _, _ in rows if gtin != NO_PRODUCT)
+    corrected = {gtin for gtin, _, _, by_correction in rows if by_correction and gtin != NO_PRODUCT}
+    keys = (key.decode("ascii", "replace") for _, _, key, _ in rows if key is not None)
+    named = {int(key) for key in keys if len(key) == GTIN_DIGITS and key.isascii() and key.isdigit()}
+    return Touched(fresh, lots, frozenset(corrected | named))

@@ -67,3 +67,37 @@ class Trade(msgspec.Struct):
 
 
 NO_TRADE: Final = Trade()
+
+
+def ordered(item: Introduction | Shipment) -> tuple[date, str, Named]:
+    """In which order introductions and shipments stand."""
+    return (item.on, item.lot, item.said_by)
+
+
+def merged(before: Trade, more: Trade) -> Trade:
+    """A product's trade with what was recorded since, if nothing of either was corrected by the other."""
+    used = {lot: list(changes) for lot, changes in before.used.items()}
+    for lot, changes in more.used.items():
+        used[lot] = _added(used.get(lot, ()), changes)
+    return Trade(
+        reports=_reports_added(before.reports, more.reports),
+        used=used,
+        stock=_added(before.stock, more.stock),
+        moved=sorted({*before.moved, *more.moved}),
+        shipments=sorted([*before.shipments, *more.shipments], key=ordered),
+        introductions=sorted([*before.introductions, *more.introductions], key=ordered),
+    )
+
+
+def _added(before: Sequence[Change], more: Sequence[Change]) -> list[Change]:
+    packs = dict(before)
+    for on, change in more:
+        packs[on] = packs.get(on, 0) + change
+    return [Change(on, change) for on, change in sorted(packs.items()) if change]
+
+
+def _reports_added(before: Sequence[Report], more: Sequence[Report]) -> list[Report]:
+    packs = {(start, end): told for start, end, told in before}
+    for start, end, told in more:
+        packs[start, end] = packs.get((start, end), 0) + told
+    return [Report(start, end, told) for (start, end), told in sorted(packs.items())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -14,6 +14,7 @@ from services.supply.cross_checks import Word
 from services.supply.fold import Verdict
 from services.supply.record import named_in, unpack_headers
 from services.supply.rhythm import LastWord, Place, Rhythms
+from services.supply.trades import ALL_ENTRIES, FRESH, OF_SOME, Fresh
 from shared.events.reader import AUTHORITY, REGULATOR
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -28,8 +29,7 @@ _BY_REGULATOR: Final = (
 # Releases, rejections, exports and destructions as they were first said: not what distributors may say of any lot.
 _WORDS: Final = "seq = 0 AND cause IS NULL AND NOT reversal AND debit IN (3, 4, 5) AND credit IN (4, 5, 6, 8)"
 _SPOKEN = f"""
-SELECT gtin, lot, {_SOURCE}, bool_or({_BY_REGULATOR}) FROM journal
-WHERE {ENTRIES_AT} AND {{which}} AND {_WORDS} GROUP BY gtin, lot, 3
+SELECT gtin, lot, {_SOURCE}, bool_or({_BY_REGULATOR}) FROM {{entries}} WHERE {_WORDS} GROUP BY gtin, lot, 3
 """
 _OF_LOTS = f"""
 SELECT gtin, lot, effective_on, event_key, headers FROM journal
@@ -52,13 +52,20 @@ Speakers = dict[LotKey, set[str]]
 
 async def speakers_at(connection: Connection, cut: Cut, gtins: Sequence[int] | None = None) -> Speakers:
     """By lot, the sources of the words that only its parties may say, but for a regulator's."""
-    found: Speakers = defaultdict(set)
     if not cut.next_offsets:
-        return found
+        return {}
     if gtins is None:
-        rows = await whole(connection, _SPOKEN.format(which="$2::bigint[] IS NULL"), cut.ends, None)
-    else:
-        rows = await connection.fetch(_SPOKEN.format(which="gtin = ANY($2::bigint[])"), cut.ends, list(gtins))
+        return _speakers(await whole(connection, _SPOKEN.replace("{entries}", ALL_ENTRIES), cut.ends))
+    return _speakers(await connection.fetch(_SPOKEN.replace("{entries}", OF_SOME), cut.ends, list(gtins)))
+
+
+async def speakers_since(connection: Connection, fresh: Fresh, gtins: Sequence[int]) -> Speakers:
+    """The same, of what was recorded since an earlier cut."""
+    return _speakers(await connection.fetch(_SPOKEN.replace("{entries}", FRESH), *fresh, list(gtins)))
+
+
+def _speakers(rows: Sequence[Any]) -> Speakers:
+    found: Speakers = defaultdict(set)
     for gtin, lot, source, by_regulator in rows:
         if not by_regulator:
             found[gtin, lot].add(source.decode("utf-8", "replace"))

@@ -62,14 +62,26 @@ def trades_of(plain: Plain) -> dict[int, Trade]:
         said = [_introduction(data) for lot, told in {**plain.made}.items() if lot[0] == gtin for data in told]
         said += [_introduction(data) for lot, told in {**plain.brought}.items() if lot[0] == gtin for data in told]
         found[int(gtin)] = Trade(
-            reports=sorted(Report(*report[1:]) for report in plain.reports if report[0] == gtin),
-            used={lot: [Change(*item) for item in sorted(changes.items())] for lot, changes in used.items()},
-            stock=[Change(on, packs) for on, packs in sorted(stock.items()) if packs],
+            reports=_reports(plain, gtin),
+            used={lot: _changes(changes) for lot, changes in used.items() if any(changes.values())},
+            stock=_changes(stock),
             moved=sorted(stock),
             shipments=[_shipment(data) for data in plain.exports if data["gtin"] == gtin],
             introductions=sorted(said, key=lambda item: (item.on, item.lot)),
         )
     return found
+
+
+def _reports(plain: Plain, gtin: str) -> list[Report]:
+    packs: dict[tuple[date, date], int] = defaultdict(int)
+    for product, start, end, quantity in plain.reports:
+        if product == gtin:
+            packs[start, end] += quantity
+    return [Report(*period, told) for period, told in sorted(packs.items())]
+
+
+def _changes(by_day: Mapping[date, int]) -> list[Change]:
+    return [Change(on, packs) for on, packs in sorted(by_day.items()) if packs]
 
 
 def _introduction(data: Mapping[str, Any]) -> Introduction:
