@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -95,15 +95,18 @@ def _change(name: str, scope: str, market: Market) -> Iterator[Behind]:
 
 
 def _expiring(name: str, scope: str, market: Market) -> Iterator[Behind]:
-    ahead = market.on + timedelta(days=EXPIRING_DAYS)
     lots, used, months = [], [], set[int]()
     for held in market.of(scope):
-        lots += [_key(lot) for lot in held.stocked if lot.expires_on is not None and lot.expires_on <= ahead]
+        lots += [_key(lot) for lot in held.stocked if _expires_within(lot, market.on, EXPIRING_DAYS)]
         used += [(held.gtin, lot) for lot in held.trade.used] if held.stocked else []
         months |= set(held.average.months) if held.stocked else set()
     yield _lots("usable_packs", lots, market)
     yield from _reports("daily_use", used, months, market)
     yield Behind("products", _registry_of(scope, market))
+
+
+def _expires_within(lot: MarketLot, on: date, days: int) -> bool:
+    return lot.expires_on is not None and (lot.expires_on - on).days <= days
 
 
 def _reports(name: str, lots: Iterable[LotKey], months: Iterable[int], market: Market) -> Iterator[Behind]:

@@ -342,4 +342,4 @@ def _projected(goal: Goal, value: Decimal, on: date) -> date | None:
     if days <= 0 or made == 0 or (made > 0) != (left > 0):
         return None
     ahead = EXACT.divide(left * days, made).to_integral_value(rounding="ROUND_CEILING")
-    return on + timedelta(days=int(ahead)) if ahead <= FAR.days else None
+    return on + timedelta(days=int(ahead)) if ahead <= min(FAR.days, (date.max - on).days) else None

@@ -36,6 +36,10 @@ def first_of(month: int) -> date:
     return date(month // 12, month % 12 + 1, 1)
 
 
+def last_of(month: int) -> date:
+    return date(month // 12, month % 12 + 1, days_in(month))
+
+
 def days_in(month: int) -> int:
     return monthrange(month // 12, month % 12 + 1)[1]
 
@@ -87,12 +91,12 @@ def _stocked(stock: Sequence[Change], among: Iterable[int], on: date) -> Iterato
     """Those of some rising months in which there were packs at the beginning, or at the end of any day."""
     held, at = 0, 0
     for month in among:
-        opens, closes = first_of(month), first_of(month + 1)
+        opens, closes = first_of(month), last_of(month)
         while at < len(stock) and stock[at].on < opens:
             held += stock[at].packs
             at += 1
         seen = held > 0
-        while at < len(stock) and stock[at].on < closes and stock[at].on <= on:
+        while at < len(stock) and stock[at].on <= closes and stock[at].on <= on:
             held += stock[at].packs
             seen = seen or held > 0
             at += 1

@@ -32,6 +32,7 @@ from shared.events.reader import (
 RENEWAL_WINDOW_MONTHS: Final = 12  # before expiry
 REASSESSED_EVERY_YEARS: Final = 3
 REPORT_DUE_DAYS: Final = 31  # after the end of the year
+MAX_REPORTS: Final = 100  # of one agreement
 RECALL_DAYS: Final = {1: 3, 2: 15, 3: 30}  # by level
 
 
@@ -54,7 +55,8 @@ def duties(registry: Registry, on: date, made: Made) -> Iterator[Obligation]:
 def reports(agreement: Agreement, on: date) -> Iterator[Obligation]:
     """A report a calendar year, from that of the signing on, due by the end of the January after it."""
     told = [fact for fact in agreement.events if isinstance(fact.data, TransferReported)]
-    for year in range(agreement.signed_on.year, on.year + 1):
+    first = agreement.signed_on.year
+    for year in range(first, min(on.year + 1, first + MAX_REPORTS)):
         ends = date(year, 12, 31)
         met = [fact for fact in told if fact.data.period_end >= ends and fact.data.period_start <= ends]  # type: ignore[attr-defined]
         said = min(met, key=lambda fact: fact.rank, default=None)
@@ -86,7 +88,6 @@ def renewals(authorisations: Sequence[Authorisation], on: date) -> Iterator[Obli
 
     Of one that has lapsed the duty is cancelled when it is revoked, or another that holds names the same packs.
     """
-    opens_by = on + timedelta(days=366)
     in_force = {pack.gtin for held in authorisations if held.valid_on(on) for pack in held.packs}
     for held in authorisations:
         due, filed = held.expires_on, _last(held.events, RegistrationRenewalFiled)
@@ -97,7 +98,7 @@ def renewals(authorisations: Sequence[Authorisation], on: date) -> Iterator[Obli
             else:
                 yield _renewal(held, before, "met", renewed.data.effective_on, [renewed])
         opens = _months_before(due, RENEWAL_WINDOW_MONTHS)
-        if due > opens_by or opens > on:
+        if opens > on:
             continue
         is_filed = filed is not None and held.renewal_filed_on is not None
         replaced = not held.valid_on(on) and all(pack.gtin in in_force for pack in held.packs)

@@ -85,13 +85,13 @@ def losses(market: Market, scope: str, source: Source) -> list[Loss]:
 
 def _loss(held: ProductDay, source: Source) -> Loss:
     loss = Loss(held)
-    since = held.day.on - timedelta(days=INFLOW_DAYS - 1)
     for lot in held.supplied_lots:
         origin = held.origin(lot.lot)
         if origin == "unknown":
             continue
         packs, is_lost = home_packs(lot, held.recalled_on(lot)), source in set(sources_of(held, lot))
-        arrived = lot.reached if lot.supplied_on is not None and lot.supplied_on >= since else 0
+        is_recent = lot.supplied_on is not None and (held.day.on - lot.supplied_on).days < INFLOW_DAYS
+        arrived = lot.reached if is_recent else 0
         loss.inflow += arrived
         loss.lost_inflow += arrived if is_lost else 0
         if origin == "domestic":

@@ -10,14 +10,21 @@ from typing import Any
 
 import pytest
 
+from services.supply.behind import behind
 from services.supply.facts import Fact
 from services.supply.figures import Measured
+from services.supply.goal_files import load_goals
+from services.supply.goals import assess
 from services.supply.indicators import INDICATORS, measure
 from services.supply.lot import LotState
 from services.supply.months import average, complete_before, first_of, months_of
+from services.supply.registry import Registry
+from services.supply.regulatory import duties
 from services.supply.trade import Change, Introduction, Report, Shipment, Trade
+from services.supply.whatif import Source, hardest, losses, shares
 from tests.supply_given import GTIN, MAKER, gtin
-from tests.unit.supply_market import ON, fact, granted, lot, market_of
+from tests.unit.scenario_told import GOALS_DIR
+from tests.unit.supply_market import ON, fact, granted, lot, market_of, price
 
 IMPORTED = gtin(2)
 OTHER = "9520002000002"
@@ -514,3 +521,27 @@ def test_an_open_interruption_is_named_as_the_cause(told: dict[str, Any], cause:
     over = fact("interruption.resolved", id="r", interruption="I-1", resolved_on="2026-06-30")
     ended = figure("months_of_stock", [lot(made=1)], [interrupted(**told), over], scope=ONE, trades=trades)
     assert "cause" not in ended.inputs
+
+
+@pytest.mark.parametrize("on", [date.min, date(1, 3, 1), date(9999, 12, 31)])
+def test_the_first_and_the_last_day_that_there_are_can_be_asked_for(on: date) -> None:
+    lots = [lot(made=1, available=5, expires_on=date(2199, 1, 1)), lot("", available=-1)]
+    signed = fact(
+        "transfer.signed", agreement="A-1", title="T", originator=MAKER, recipient=MAKER, signed_on="2026-01-01",
+        products=[{"name": "Med", "substance": "metformin", "gtins": [GTIN]}], milestones=[],
+    )  # fmt: skip
+    facts = [granted(agreement="A-1"), signed, *EVEN, certified(1), interrupted(site=MAKER), price(5, "2026-01-01")]
+    trade = Trade(introductions=[produced("L1", MAKER)], shipments=[shipped("L1", ON, 5)], **vars_of(reported(5, 5)))
+    seen = market_of(lots, facts, on=on, trades={int(GTIN): trade})
+    for name in (*INDICATORS, "reported:market_value"):
+        for scope in ("all", ONE, "agreement:A-1"):
+            assert measure(name, scope, seen).on == on
+            behind(name, scope, seen)
+    assert all(item.due_on is None or item.due_on.year < 2200 for item in duties(Registry(facts), on, {MAKER: [1]}))
+    assert hardest(seen, "all") and shares(losses(seen, "all", Source("manufacturer", MAKER)), "all", seen)
+    for goal in load_goals(GOALS_DIR):
+        assess(goal, measure(goal.indicator, goal.scope, seen), on)
+
+
+def vars_of(trade: Trade) -> dict[str, Any]:
+    return {"reports": trade.reports, "stock": trade.stock}
