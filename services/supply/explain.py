@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
+from services.supply.asked import NO_NUL, Number, Small
 from services.supply.asof import BEFORE, CUT, Cut
 from services.supply.behind import Behind, LotKey
 from services.supply.record import unpack_headers
@@ -38,11 +40,11 @@ WHERE {BEFORE} AND j.seq = 0 AND e.event_key = ANY($4::bytea[])
 class At(msgspec.Struct, frozen=True, array_like=True):
     """Where a page begins: behind which input; of its said events the number of the first, then after which entry."""
 
-    input: int = 0
-    said: int = 0
-    gtin: int = -1
-    lot: str = ""
-    place: tuple[int, int, int, int] = FIRST_PLACE
+    input: Annotated[int, Meta(ge=0)] = 0
+    said: Annotated[int, Meta(ge=0)] = 0
+    gtin: Number = -1
+    lot: Annotated[str, Meta(max_length=20, pattern=NO_NUL)] = ""
+    place: tuple[Small, Small, Number, Small] = FIRST_PLACE
 
 
 async def events_of(
