@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from random import Random
 
@@ -54,12 +55,36 @@ async def recorded(world: World, *events: JSON) -> None:
 MOVING = ("batch", "import", "export", "stock", "consumption", "recall", "event")
 
 
+async def journalled(world: World) -> list[JSON]:
+    """The events in the raw bytes of the journal's records, in the order of their places."""
+    rows = await world.one.fetch(
+        "SELECT headers, value FROM journal WHERE seq = 0 ORDER BY topic_id, partition, kafka_offset"
+    )
+    found: list[JSON] = []
+    for headers, value in rows:
+        told = unpacked(headers)
+        about = {name: told[f"ce_{name}"] for name in ("type", "source", "id", "time")}
+        found.append({**about, "data": json.loads(value)})
+    return found
+
+
+def unpacked(packed: bytes) -> dict[str, str]:
+    """Headers as the journal keeps them: how many, then each name and value after its length (32 bits, big-endian)."""
+    found: list[str] = []
+    at = 4
+    while at < len(packed):
+        length = int.from_bytes(packed[at : at + 4], "big")
+        found.append(packed[at + 4 : at + 4 + length].decode())
+        at += 4 + length
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_every_indicator_is_what_a_plain_script_makes_of_the_journal(world: World, seed: int) -> None:
     drawn = Random(seed)
     events = [*registry(drawn), *movements(drawn, 420)]
     await recorded(world, *events)
-    plain = Plain.of(events)
+    plain = Plain.of(await journalled(world))
     async with world.other.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
         cut = await cut_now(connection)
