@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any, Final
 from urllib.parse import unquote
@@ -19,6 +20,9 @@ from services.supply import rhythm
 from services.supply.anomalies import (
     LOT_KINDS,
     PLACE_OF_KIND,
+    Behind,
+    LotDay,
+    Turn,
     contradicts,
     lot_of,
     turns,
@@ -79,6 +83,8 @@ class Reading:
         self._trades: dict[int, Trade] = {}
         self._products: dict[int, Product] = {}
         self._speakers: Speakers = {}
+        self._days: dict[LotKey, list[LotDay]] = {}
+        self._turned: dict[Turn, tuple[Behind, ...]] = {}
         self._rhythms = Rhythms()
         self._heard = EMPTY
 
@@ -89,6 +95,7 @@ class Reading:
         touched = None
         if before is not None and before[1] == about[1]:
             touched = await _touched(connection, self._cut, cut)
+        self._forget(touched)
         await self._read_said(connection, cut, touched)
         same = touched is not None and before is not None and before[0] == on and before[2] is registry
         changed = touched.products if same and touched is not None else None
@@ -171,8 +178,8 @@ class Reading:
         told = await open_anomalies(connection, TOLD_KINDS)
         odd = await asyncio.to_thread(self._overdrawn)
         were = [data for data in told.values() if data["kind"] in PLACE_OF_KIND]
-        days = await lot_days_now(connection, odd.keys() | {lot_of(data["subject"]) for data in were})
-        turned = await turned_by(connection, cut, turns(odd.values(), were, days, on))
+        days = await self._days_of(connection, odd.keys() | {lot_of(data["subject"]) for data in were})
+        turned = await self._turned_by(connection, cut, turns(odd.values(), were, days, on))
         silent = self._rhythms.silent(on)
         named = await named_at(connection, [word.place for _, _, word in silent.values()])
         return Ledger(
@@ -190,6 +197,29 @@ class Reading:
             spoke=self._spoke(told.values()),
             changed=changed,
         )
+
+    async def _days_of(self, connection: Connection, lots: AbstractSet[LotKey]) -> dict[LotKey, list[LotDay]]:
+        """What took effect of these lots, day by day."""
+        missing = lots - self._days.keys()
+        found = await lot_days_now(connection, missing)
+        self._days = {key: found.get(key, []) if key in missing else self._days[key] for key in lots}
+        return self._days
+
+    async def _turned_by(
+        self, connection: Connection, cut: Cut, wanted: AbstractSet[Turn]
+    ) -> dict[Turn, tuple[Behind, ...]]:
+        """The events behind what became overdrawn, or was no longer."""
+        found = await turned_by(connection, cut, wanted - self._turned.keys())
+        self._turned = {turn: found[turn] if turn in found else self._turned[turn] for turn in wanted}
+        return self._turned
+
+    def _forget(self, touched: Touched | None) -> None:
+        """What took effect of the lots that were touched has to be read again; of none touched (None), all of it."""
+        if touched is None:
+            self._days, self._turned = {}, {}
+            return
+        self._days = {key: days for key, days in self._days.items() if key not in touched.lots}
+        self._turned = {turn: said for turn, said in self._turned.items() if (turn.gtin, turn.lot) not in touched.lots}
 
     def _overdrawn(self) -> dict[LotKey, LotState]:
         return {(lot.gtin, lot.lot): lot for lots in self._lots_of.values() for lot in lots if contradicts(lot)}
