@@ -132,7 +132,10 @@ def fits(replacement: JSON | None, said: JSON) -> bool:
 
 
 def topic_key(data: JSON) -> str:
-    return str(next(data[name] for name in ("gtin", "authorisation", "agreement") if name in data))
+    if "substance" in data:
+        return f"{data['substance']}/{data['form']}"
+    names = ("gtin", "authorisation", "agreement", "interruption", "figure", "site", "certificate")
+    return str(next(data[name] for name in names if name in data))
 
 
 def transfers(event: JSON) -> Iterator[Transfer]:

@@ -107,6 +107,7 @@ class Demo:
         self._log = GrowingFile(stack.run_dir.webhooks)
         self._arrivals: list[Arrival] = []
         self._statuses: dict[str, list[str]] = {}
+        self._goals: dict[str, dict[str, Any]] = {}
         self._recorded_at_checkpoint: int | None = None
         self._said_at = 0.0
         self._last_counts = report.Counts(sent=0, recorded=0, again=0)
@@ -197,6 +198,7 @@ class Demo:
     def _read_goals(self) -> None:
         """Notes each new status of a goal."""
         for item in self._supply("/goals?limit=100")["items"]:
+            self._goals[item["goal"]] = item
             seen = self._statuses.setdefault(item["goal"], [])
             if not seen or seen[-1] != item["status"]:
                 if seen:
@@ -242,7 +244,7 @@ class Demo:
         report.show_events(self._console, self._last_counts, time.monotonic() - self._began)
         report.show_shares(self._console, f"on {self._clock.today()}", self._shares())
         self._console.print()
-        report.show_goals(self._console, self._statuses)
+        report.show_goals(self._console, self._statuses, self._goals)
         report.show_alerts(self._console, changes, self._clock)
         unverified = sum(not arrival.verified for arrival in self._arrivals)
         self._console.print(f"webhooks received {len(self._arrivals)}, not verified {unverified}")

@@ -47,7 +47,7 @@ def real_moment(instant: datetime, clock: ScaledClock) -> datetime:
 
 def turn_line(day: date, goal: Mapping[str, Any], before: str) -> str:
     """A goal (an item of GET /goals) got another status."""
-    value, expected = (_percent(goal[name]) for name in ("value", "expected"))
+    value, expected = (_figure(goal, name) for name in ("value", "expected"))
     return f"{day}  goal     {goal['goal']}: {before} → {goal['status']} ({value} where {expected} is expected)"
 
 
@@ -71,11 +71,25 @@ def show_shares(console: Console, title: str, shares: Mapping[str, str | None]) 
     console.print(f"{title}: domestic share {told}")
 
 
-def show_goals(console: Console, statuses: Mapping[str, list[str]]) -> None:
-    table = _table("goal", "statuses in the live days")
-    for goal, seen in sorted(statuses.items()):
-        table.add_row(goal, " → ".join(seen))
+def show_goals(console: Console, statuses: Mapping[str, list[str]], goals: Mapping[str, Mapping[str, Any]]) -> None:
+    """`goals`: each as GET /goals told it last."""
+    table = _table("goal", "statuses in the live days", "now", "expected", "gap", "target", "by", "projected")
+    for name, seen in sorted(statuses.items()):
+        goal = goals[name]
+        figures = (_figure(goal, field) for field in ("value", "expected", "gap", "target"))
+        days = (goal["by"] or "undated", goal["projected_on"] or "not at this pace")
+        table.add_row(name, " → ".join(seen), *figures, *days)
     console.print(table)
+
+
+def _figure(goal: Mapping[str, Any], name: str) -> str:
+    """A share as percent, anything else as a number."""
+    value = goal[name]
+    if value is None:
+        return "unknown"
+    if float(goal["target"]) < 1:
+        return _percent(value)
+    return f"{float(value):,.2f}".removesuffix(".00")
 
 
 def show_alerts(console: Console, changes: Iterable[Awaited], clock: ScaledClock) -> None:

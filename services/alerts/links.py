@@ -26,9 +26,13 @@ def _indicator(data: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 def _measured(name: str, data: dict[str, Any], base: str) -> dict[str, Any]:
-    """The value on its day, with what it was made from."""
-    asked = urlencode({"name": name, "scope": data["scope"], "effective": data["on"]})
-    return {"indicator": f"{base}/indicators?{asked}"}
+    """The value on its day, and what it was made from, down to each event."""
+    about = {"scope": data["scope"], "effective": data["on"]}
+    explain = urlencode({**about, **({"window": data["window"]} if "window" in data else {})})
+    return {
+        "indicator": f"{base}/indicators?{urlencode({'name': name, **about})}",
+        "explain": f"{base}/indicators/{quote(name, safe='')}/explain?{explain}",
+    }
 
 
 def _obligation(data: dict[str, Any], base: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import uvloop
 
 from services.supply.app import EXIT_FATAL, create
-from services.supply.goals import BadGoals
+from services.supply.goal_files import BadGoals
 from services.supply.settings import SupplySettings
 from services.supply.signing import BadKey
 from shared.telemetry import set_up_logging

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -55,6 +55,7 @@ class Anomaly(msgspec.Struct, frozen=True):
             "until": None,
             "detail": self.detail,
             "events": [event.as_json() for event in self.events],
+            "ended_by": [],
         }
 
 
@@ -87,6 +88,23 @@ def lot_of(subject: str) -> tuple[int, str]:
 
 
 LOT_KINDS: Final = ("overdrawn_lot", "quarantine_overdrawn", "origin_conflict")
+PLACE_OF_KIND: Final = {"overdrawn_lot": "available", "quarantine_overdrawn": "quarantine"}
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A day on which packs left a place of a lot, or came `into` it: what took it below zero, or brought it back."""
+
+    gtin: int
+    lot: str
+    place: str
+    on: date
+    into: bool = False
+
+
+def turn_of(kind: str, subject: str, on: date, *, into: bool = False) -> Turn | None:
+    """What begins an anomaly of this kind on a day, or ends it; None for one that is not about a place."""
+    place = PLACE_OF_KIND.get(kind)
+    return None if place is None else Turn(*lot_of(subject), place, on, into)
 
 
 class LotDay(msgspec.Struct, frozen=True):
@@ -105,8 +123,13 @@ def contradicts(lot: LotState) -> bool:
     return lot.named and (lot.available < 0 or lot.packs[Place.QUARANTINE] < 0 or lot.origin_conflict)
 
 
-def of_lot(lot: LotState, days: Sequence[LotDay], on: date) -> list[Anomaly]:
-    """What contradicts itself in one lot with its packs up to `on`. `days`: all that took effect of it, by day.
+Turned = Mapping[Turn, tuple[Behind, ...]]
+NOTHING: Final[Turned] = {}
+
+
+def of_lot(lot: LotState, days: Sequence[LotDay], on: date, turned: Turned = NOTHING) -> list[Anomaly]:
+    """What contradicts itself in one lot with its packs up to `on`. `days`: all that took effect of it, by day;
+    `turned`: the events behind the days on which a place was overdrawn.
 
     An overdrawn place is odd since the first day of the run of days below zero in which `on` lies.
     """
@@ -117,25 +140,31 @@ def of_lot(lot: LotState, days: Sequence[LotDay], on: date) -> list[Anomaly]:
     if lot.available < 0:
         detail = f"{-lot.available} packs more have left the lot than became available"
         since = below_zero_since(_packs(days, "overdrawn_lot"), on) or on
-        found.append(Anomaly("overdrawn_lot", subject, since, detail))
+        events = turned.get(Turn(lot.gtin, lot.lot, "available", since), ())
+        found.append(Anomaly("overdrawn_lot", subject, since, detail, events))
     if (quarantine := lot.packs[Place.QUARANTINE]) < 0:
         detail = f"{-quarantine} packs more have left quarantine than entered it"
         since = below_zero_since(_packs(days, "quarantine_overdrawn"), on) or on
-        found.append(Anomaly("quarantine_overdrawn", subject, since, detail))
+        events = turned.get(Turn(lot.gtin, lot.lot, "quarantine", since), ())
+        found.append(Anomaly("quarantine_overdrawn", subject, since, detail, events))
     if lot.origin_conflict:
         since = _both_since(days) or lot.introduced_on or on
         found.append(Anomaly("origin_conflict", subject, since, "the lot was both produced here and imported"))
     return found
 
 
-def ended(told: Mapping[str, Any], days: Sequence[LotDay], on: date) -> dict[str, Any]:
-    """A lot's anomaly that was told as open and no longer is: `until` is the first day from `since` on which, as known
+def ends_on(told: Mapping[str, Any], days: Sequence[LotDay], on: date) -> date:
+    """When a lot's anomaly that was told as open and no longer is ended: the first day from `since` on which, as known
     now, nothing is odd. That is `since` itself where it never was, as known now."""
     since = date.fromisoformat(told["since"])
-    until = since
-    if told["kind"] != "origin_conflict":
-        until = not_below_zero_from(_packs(days, told["kind"]), since) or on
-    return {**told, "until": until.isoformat()}
+    if told["kind"] not in PLACE_OF_KIND:
+        return since
+    return not_below_zero_from(_packs(days, told["kind"]), since) or on
+
+
+def ended(told: Mapping[str, Any], until: date, ended_by: Sequence[Behind] = ()) -> dict[str, Any]:
+    """An anomaly as JSON that is open no longer, with the events that ended it, where single events did."""
+    return {**told, "until": until.isoformat(), "ended_by": [event.as_json() for event in ended_by]}
 
 
 def _packs(days: Sequence[LotDay], kind: str) -> list[tuple[date, int]]:
@@ -175,3 +204,22 @@ def _both_since(days: Sequence[LotDay]) -> date | None:
     produced = next((day.on for day in days if day.produced > 0), None)
     imported = next((day.on for day in days if day.imported > 0), None)
     return None if produced is None or imported is None else max(produced, imported)
+
+
+def turns(
+    odd: Iterable[LotState],
+    were: Collection[Mapping[str, Any]],
+    days: Mapping[tuple[int, str], Sequence[LotDay]],
+    on: date,
+) -> set[Turn]:
+    """The days on which something became overdrawn, or was no longer."""
+    begun = (
+        turn_of(anomaly.kind, anomaly.subject, anomaly.since)
+        for lot in odd
+        for anomaly in of_lot(lot, days.get((lot.gtin, lot.lot), ()), on)
+    )
+    over = (
+        turn_of(data["kind"], data["subject"], ends_on(data, days.get(lot_of(data["subject"]), ()), on), into=True)
+        for data in were
+    )
+    return {turn for turn in (*begun, *over) if turn is not None}

@@ -6,7 +6,16 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from services.supply import exports_api, figures_api, ledger_api, registry_api, told_api, verify_api
+from services.supply import (
+    explain_api,
+    exports_api,
+    figures_api,
+    ledger_api,
+    registry_api,
+    told_api,
+    verify_api,
+    whatif_api,
+)
 from services.supply.settings import SupplySettings
 from services.supply.slots import Slots
 from shared import openapi
@@ -21,6 +30,6 @@ def add_routes(app: FastAPI) -> None:
     app.state.exports = Slots("exports", settings.max_exports, EXPORT_RETRY_SECONDS)
     app.state.series = Slots("series of indicators", settings.max_series, SERIES_RETRY_SECONDS)
     app.state.verifying = Slots("verifications", 1, VERIFY_RETRY_SECONDS)
-    for answers in (ledger_api, figures_api, told_api, registry_api, exports_api, verify_api):
+    for answers in (ledger_api, figures_api, explain_api, told_api, registry_api, exports_api, verify_api, whatif_api):
         app.include_router(answers.router)
     openapi.add_route(app)

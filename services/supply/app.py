@@ -19,7 +19,7 @@ from services.supply import metrics
 from services.supply.api import add_routes
 from services.supply.consumer import LedgerConsumer
 from services.supply.evaluation import Evaluation
-from services.supply.goals import load_goals
+from services.supply.goal_files import load_goals
 from services.supply.known_facts import KnownFacts
 from services.supply.lag import Lag, Stall
 from services.supply.settings import SupplySettings

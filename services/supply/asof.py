@@ -157,11 +157,15 @@ _SUMS_NOW = ", ".join(
 _LOTS_NOW = f"""
 SELECT l.gtin, l.lot, {_SUMS_NOW},
     produced_count, imported_count, introduced_on, expires_on, supplied_on
-FROM lots l JOIN flows USING (gtin, lot) GROUP BY l.gtin, l.lot ORDER BY gtin, lot
+FROM lots l JOIN flows USING (gtin, lot) WHERE {{which}} GROUP BY l.gtin, l.lot ORDER BY gtin, lot
 """
 _REACHED_NOW = """
 SELECT gtin, lot, sum(packs)::bigint FROM flows
-WHERE effective_on <= $1 AND credit = 4 AND debit IN (2, 3) GROUP BY gtin, lot
+WHERE effective_on <= $1 AND credit = 4 AND debit IN (2, 3) AND {which} GROUP BY gtin, lot
+"""
+_EXPORTED_NOW = """
+SELECT gtin, lot, min(effective_on) FROM flows
+WHERE credit = 6 AND packs > 0 AND effective_on <= $1 AND {which} GROUP BY gtin, lot
 """
 Facts = Sequence[Any]
 NOTHING_STANDS: Final = (0, 0, None, None, None)
@@ -172,7 +176,7 @@ async def lots_at(
 ) -> list[LotState]:
     """The lots (all, or those of `keys`) with their packs up to `effective_on`, as known at `cut`; by gtin, lot."""
     if keys is None:
-        rows = await _whole(connection, _LOTS_AT.format(which="TRUE"), cut.ends, effective_on)
+        rows = await whole(connection, _LOTS_AT.format(which="TRUE"), cut.ends, effective_on)
     else:
         columns = ([gtin for gtin, _ in keys], [lot for _, lot in keys])
         rows = await connection.fetch(_LOTS_AT.format(which=_OF_KEYS), cut.ends, effective_on, *columns)
@@ -202,7 +206,7 @@ async def lots_of_at(connection: Connection, cut: Cut, effective_on: date, gtins
 
 async def odd_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[LotState]:
     """The lots of which more has left than came, or that were both produced here and imported, as `lots_at`."""
-    rows = await _whole(connection, _ODD_LOTS_AT, cut.ends, effective_on)
+    rows = await whole(connection, _ODD_LOTS_AT, cut.ends, effective_on)
     return await _states(connection, cut, rows)
 
 
@@ -214,7 +218,7 @@ async def exported_at(connection: Connection, cut: Cut, effective_on: date, gtin
 
 async def market_lots_at(connection: Connection, cut: Cut, effective_on: date) -> list[MarketLot]:
     """What the market's figures need of all lots, up to `effective_on`, as known at `cut`: in no order."""
-    rows = await _whole(connection, _MARKET_AT, cut.ends, effective_on)
+    rows = await whole(connection, _MARKET_AT, cut.ends, effective_on)
     standing = await _standing(connection, cut, rows)
     return await _built(lambda row: MarketLot(*row[:5], *_facts(row, 5, standing)), rows)
 
@@ -225,19 +229,41 @@ async def moved_at(connection: Connection, cut: Cut, keys: Sequence[LotKey]) -> 
     return {(row[0], row[1]) for row in await connection.fetch(_MOVED_AT, cut.ends, *columns)}
 
 
-async def lots_now(connection: Connection, effective_on: date) -> list[LotState]:
-    """All lots with their packs up to `effective_on`, from the derived tables, as known in this transaction."""
-    rows = await connection.fetch(_LOTS_NOW, effective_on)
+async def lots_now(connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None) -> list[LotState]:
+    """All lots (or those of `keys`) with their packs up to `effective_on`, from the derived tables, as known in this
+    transaction."""
+    rows = await _now(connection, _LOTS_NOW, effective_on, keys)
     return await _built(lambda row: LotState(row[0], row[1], (0, *row[2:12]), *row[12:17]), rows)
 
 
-async def reached_now(connection: Connection, effective_on: date) -> dict[LotKey, int]:
-    """Packs of each lot that were released, or imported without hold, up to `effective_on`, from the derived tables."""
-    rows = await connection.fetch(_REACHED_NOW, effective_on)
+async def reached_now(
+    connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None
+) -> dict[LotKey, int]:
+    """Packs of each lot (or those of `keys`) that were released, or imported without hold, up to `effective_on`, from
+    the derived tables."""
+    rows = await _now(connection, _REACHED_NOW, effective_on, keys)
     return dict(await _built(lambda row: ((row[0], row[1]), row[2]), rows))
 
 
-async def _whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:
+async def exported_now(
+    connection: Connection, effective_on: date, keys: Sequence[LotKey] | None = None
+) -> dict[LotKey, date]:
+    """The first day up to `effective_on` of which an export stands, of each lot (or those of `keys`)."""
+    rows = await _now(connection, _EXPORTED_NOW, effective_on, keys)
+    return {(gtin, lot): day for gtin, lot, day in rows}
+
+
+async def _now(connection: Connection, query: str, on: date, keys: Sequence[LotKey] | None) -> list[Any]:
+    rows: list[Any]
+    if keys is None:
+        rows = await connection.fetch(query.format(which="TRUE"), on)
+    else:
+        which = _OF_KEYS.replace("$3", "$2").replace("$4", "$3")
+        rows = await connection.fetch(query.format(which=which), on, [key[0] for key in keys], [key[1] for key in keys])
+    return rows
+
+
+async def whole(connection: Connection, query: str, *arguments: Any) -> list[Any]:
     """The rows of a query that reads the whole journal: by all cores and from end to end."""
     await connection.execute(_WHOLE)
     rows: list[Any] = await connection.fetch(query, *arguments)

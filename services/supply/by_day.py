@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date
@@ -14,12 +15,14 @@ import asyncpg
 from services.supply.anomalies import LotDay
 from services.supply.asof import ENTRIES_AT, Cut, market_lots_at
 from services.supply.derived import SIGN
+from services.supply.indicators import Need
 from services.supply.introductions import name_authorisations
-from services.supply.lot import MarketLot
 from services.supply.market_days import Change, MarketDays
+from services.supply.measure import Sales, first_releases
+from services.supply.origin import Origins
 from services.supply.places import Place
-from services.supply.registry import Registry
 from services.supply.supplied import Window
+from services.supply.trades import trades_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 LotKey = tuple[int, str]
@@ -80,14 +83,22 @@ def _by_lot(rows: Sequence[Any]) -> dict[LotKey, list[LotDay]]:
 
 
 async def market_days_at(
-    connection: Connection, cut: Cut, days: Sequence[date], window: Window, registry: Registry, timeout_seconds: float
-) -> AsyncIterator[tuple[date, list[MarketLot]]]:
-    """Each of `days` (rising) with the lots that the window up to it holds, as known at `cut`: by one fold of the
-    journal, moved on from day to day. A day's lots are those of that day until the next is asked for."""
+    connection: Connection,
+    cut: Cut,
+    days: Sequence[date],
+    window: Window,
+    origins: Origins,
+    needs: Collection[Need],
+    timeout_seconds: float,
+) -> AsyncIterator[Sales]:
+    """The market on each of `days` (rising), as known at `cut`: by one fold of the journal, moved on from day to day. A
+    day's lots are those of that day until the next is asked for."""
     first, last = days[0], days[-1]
     lots = await market_lots_at(connection, cut, first)
-    await name_authorisations(connection, cut, lots, registry)
-    moved = MarketDays(lots, first, last, window)
+    await name_authorisations(connection, cut, lots, origins.registry)
+    trades = await trades_at(connection, cut, needs)
+    released_on = await asyncio.to_thread(first_releases, lots, origins)
+    moved = MarketDays(lots, first, last, window, bool(needs))
     changes: list[Change] = []
     query = None if first == last else await connection.cursor(_CHANGES_AT, cut.ends, first, last)
     for day in days:
@@ -98,4 +109,4 @@ async def market_days_at(
         upto = bisect_right(changes, day, key=attrgetter("on"))
         moved.move_on(changes[:upto])
         changes = changes[upto:]
-        yield day, moved.lots(day)
+        yield Sales(day, moved.lots(day), origins.registry, trades, released_on)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from services.supply.indicators import text as plain
+from services.supply.figures import text as plain
 
 Row = Sequence[Any]
 Kind = Literal["text", "integer", "day", "decimal"]

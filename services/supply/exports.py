@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -11,15 +12,16 @@ import orjson
 
 from services.supply.asof import ENTRIES_AT, Cut, LotKey
 from services.supply.balances import Balance, Wanted, balance_item, balances
+from services.supply.by_day import market_days_at
 from services.supply.derived import FORWARD, SIGN
 from services.supply.export_files import Column, Row
-from services.supply.indicators import INDICATORS
+from services.supply.indicators import measure, needs
 from services.supply.known_facts import KnownFacts
 from services.supply.lot import gtin_text
+from services.supply.market import Market
 from services.supply.measure import market
 from services.supply.origin import Origins
 from services.supply.places import NAME_OF, NAMES
-from services.supply.reads import sales_at
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Parts = AsyncIterator[Sequence[Row]]
@@ -77,18 +79,23 @@ async def flow_rows(
 async def indicator_rows(
     connection: Connection,
     cut: Cut,
-    days: Iterable[date],
+    days: Sequence[date],
     names: Sequence[str],
     scopes: Sequence[str],
     facts: KnownFacts,
     domestic_local_steps: frozenset[str],
+    timeout_seconds: float,
 ) -> Parts:
     """Rows of INDICATOR_COLUMNS: the items of GET /indicators, a day at a time."""
     registry = await facts.registry(connection, cut)
-    for day in days:
-        seen = market(await sales_at(connection, cut, day, registry), "days_365", domestic_local_steps)
-        measured = (INDICATORS[name](scope, seen) for name in names for scope in scopes)
-        yield [
-            (item.name, item.scope, item.on, item.value, item.why, item.coverage, orjson.dumps(item.inputs).decode())
-            for item in measured
-        ]
+    origins = Origins(registry, domestic_local_steps)
+    async for sold in market_days_at(connection, cut, days, "days_365", origins, needs(names), timeout_seconds):
+        yield await asyncio.to_thread(_indicators, market(sold, "days_365", origins), names, scopes)
+
+
+def _indicators(seen: Market, names: Sequence[str], scopes: Sequence[str]) -> list[Row]:
+    measured = (measure(name, scope, seen) for name in names for scope in scopes)
+    return [
+        (item.name, item.scope, item.on, item.value, item.why, item.coverage, orjson.dumps(item.inputs).decode())
+        for item in measured
+    ]

@@ -130,7 +130,8 @@ async def export_indicators(
 
     async def rows(connection: Connection, cut: Cut) -> Parts:
         steps = frozenset(asked.settings.domestic_local_steps)
-        return indicator_rows(connection, cut, days, names, scopes, asked.facts, steps)
+        timeout_seconds = asked.settings.export_timeout_seconds
+        return indicator_rows(connection, cut, days, names, scopes, asked.facts, steps, timeout_seconds)
 
     return await _export(request, asked, f"indicators-{days[-1]}", form, INDICATOR_COLUMNS, known, rows)
 

@@ -15,9 +15,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, bounded, items_of, reader
 from services.supply.asof import Cut
 from services.supply.by_day import Connection, market_days_at
-from services.supply.indicators import INDICATORS, parse_scope
-from services.supply.lot import MarketLot
+from services.supply.explain_api import explain_of
+from services.supply.indicators import INDICATORS, indicator, measure, needs
 from services.supply.measure import Sales, market
+from services.supply.scopes import parse_scope
 from services.supply.supplied import Window
 from shared.errors import Fault, Invalid
 from shared.web import decode_cursor, json_response, page
@@ -52,6 +53,9 @@ async def get_indicators(
     async def answer() -> dict[str, Any]:
         async with asked.at(known) as (connection, cut):
             items = await _measured(connection, cut, asked, shown)
+        known_at = cut.at.isoformat() if cut.n else None
+        for item in items:
+            item["links"] = {"explain": explain_of(item["name"], item["scope"], item["on"], WINDOW, known_at)}
         return page(items, following, **asked.head(cut))
 
     with ExitStack() as held:
@@ -68,23 +72,24 @@ async def _measured(
     if not wanted:
         return []
     registry = await asked.facts.registry(connection, cut)
-    steps = frozenset(asked.settings.domestic_local_steps)
+    origins = asked.origins(registry)
     by_day = {day: [(name, scope) for _, name, scope in group] for day, group in groupby(wanted, key=itemgetter(0))}
 
-    def measured(day: date, lots: list[MarketLot]) -> list[dict[str, Any]]:
-        seen = market(Sales(day, lots, registry), WINDOW, steps)
-        return [INDICATORS[name](scope, seen).as_json() for name, scope in by_day[day]]
+    def measured(sold: Sales) -> list[dict[str, Any]]:
+        seen = market(sold, WINDOW, origins)
+        return [measure(name, scope, seen).as_json() for name, scope in by_day[sold.on]]
 
     items = []
+    needed = needs({name for _, name, _ in wanted})
     timeout_seconds = asked.settings.answer_timeout_seconds
-    async for day, lots in market_days_at(connection, cut, list(by_day), WINDOW, registry, timeout_seconds):
-        items += await asyncio.to_thread(measured, day, lots)
+    async for sold in market_days_at(connection, cut, list(by_day), WINDOW, origins, needed, timeout_seconds):
+        items += await asyncio.to_thread(measured, sold)
     return items
 
 
 def wanted_figures(name: str | None, scope: str | None, asked: Asked) -> tuple[list[str], list[str]]:
     """Names and scopes: those asked for, else every indicator and every scope of a goal. Raises Invalid."""
-    if name is not None and name not in INDICATORS:
+    if name is not None and indicator(name) is None:
         raise Invalid([Fault("name", "unknown", f"no indicator {name}; there are {', '.join(sorted(INDICATORS))}")])
     if scope is not None:
         try:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.supply.indicators import EXACT, INDICATORS, Measured, parse_scope, quotient, text
+from services.supply.counts import REPORTED
+from services.supply.figures import EXACT, TWELVE, Measured, quotient, text
+from services.supply.indicators import INDICATORS, indicator
+from services.supply.scopes import parse_scope
 
+FLOWS: Final = ("export_value",)
 Status = Literal["on_track", "at_risk", "off_track", "met", "missed", "no_data"]
 FAR: Final = timedelta(days=365 * 100)
+
+
+class _Wrong(ValueError):
+    """What is wrong between several fields, and at which of them to look."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class _Model(BaseModel):
@@ -34,34 +45,58 @@ class Target(_Model):
     by: date | None = None
 
 
+class Step(_Model):
+    """A milestone on the way of a step goal: from `by` on the value should be at least there."""
+
+    by: date
+    value: Decimal
+    title: str | None = None
+
+
+class Rate(_Model):
+    """What one unit of a currency is worth in VND, and who says so: a money goal is set in that currency."""
+
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    vnd: Decimal = Field(gt=0)
+    source: str = Field(min_length=1)
+
+
 class Bands(_Model):
     """Shares of the way that should have been made by today."""
 
     on_track: Decimal = Decimal("0.95")
     off_track: Decimal = Decimal("0.60")
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Bands:
+        if not 0 <= self.off_track <= self.on_track <= 1:
+            raise _Wrong("off_track", "off_track must lie from 0 to on_track, and that up to 1")
+        return self
+
 
 class Goal(_Model):
     """One goal of deploy/goals. Without `target.by` it has no trajectory."""
 
     goal: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
-    title: str
-    source: str
+    title: str = Field(min_length=1)
+    source: str = Field(min_length=1)
     indicator: str
     scope: str
     window: Literal["days_365", "calendar_year", "ever"] = "days_365"
     baseline: Baseline
     target: Target
     trajectory: Literal["linear", "compound", "step"] = "linear"
+    steps: tuple[Step, ...] = ()
+    rate: Rate | None = None
     bands: Bands = Bands()
-    tolerance: Decimal = Decimal("0.005")
-    min_coverage: Decimal = Decimal("0.50")
+    tolerance: Decimal = Field(default=Decimal("0.005"), ge=0)
+    min_coverage: Decimal = Field(default=Decimal("0.50"), ge=0, le=1)
 
     @field_validator("indicator")
     @classmethod
     def _known_indicator(cls, name: str) -> str:
-        if name not in INDICATORS:
-            raise ValueError(f"not an indicator; there are {', '.join(INDICATORS)}")
+        if indicator(name) is None:
+            raise ValueError(f"not an indicator; there are {', '.join(INDICATORS)} and reported:<figure>")
         return name
 
     @field_validator("scope")
@@ -73,10 +108,34 @@ class Goal(_Model):
     @model_validator(mode="after")
     def _in_order(self) -> Goal:
         if self.target.by is not None and self.target.by <= self.baseline.on:
-            raise ValueError("target.by must lie after baseline.on")
+            raise _Wrong("target.by", "target.by must lie after baseline.on")
         if self.trajectory == "compound" and min(self.baseline.value, self.target.value) <= 0:
-            raise ValueError("a compound trajectory needs a baseline and a target above 0")
+            raise _Wrong("trajectory", "a compound trajectory needs a baseline and a target above 0")
+        if self.rate is not None and indicator(self.indicator).unit != "vnd":  # type: ignore[union-attr]
+            raise _Wrong("rate", f"a rate is for an indicator in vnd, and {self.indicator} is none")
+        self._steps_in_order()
         return self
+
+    def _steps_in_order(self) -> None:
+        if self.steps and (self.trajectory != "step" or self.target.by is None):
+            raise _Wrong("steps", "steps need trajectory: step and target.by")
+        rising = self.target.value >= self.baseline.value
+        before = Step(by=self.baseline.on, value=self.baseline.value)
+        for step in (*self.steps, Step(by=self.target.by or date.max, value=self.target.value)):
+            if step.by <= before.by:
+                raise _Wrong("steps", "steps must follow one another between baseline.on and target.by")
+            if (step.value < before.value) if rising else (step.value > before.value):
+                raise _Wrong("steps", "steps must lead from the baseline's value to the target's")
+            before = step
+
+    @property
+    def rising(self) -> bool:
+        return self.target.value >= self.baseline.value
+
+    @property
+    def is_flow_of_a_year(self) -> bool:
+        """An absolute flow, such as an export value, that starts anew each calendar year."""
+        return self.window == "calendar_year" and self.indicator in FLOWS
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -86,11 +145,35 @@ class Assessment(msgspec.Struct, frozen=True):
     on: date
     status: Status
     measured: Measured
+    value: Decimal | None
     expected: Decimal | None
     gap: Decimal | None
     pace: Decimal | None
     required_pace: Decimal | None
     projected_on: date | None
+
+    @property
+    def unit(self) -> str | None:
+        """Of value, expected and target: the currency of the goal's rate, else that of the indicator."""
+        return self.goal.rate.currency if self.goal.rate else self.measured.inputs.get("unit")
+
+    @property
+    def projected_from(self) -> str | None:
+        """What the projected date rests on."""
+        if self.projected_on is None or self.value is None:
+            return None
+        if reached(self.goal, self.value):
+            return "the target is reached"
+        start = self.goal.baseline
+        return f"the pace since the baseline, {text(start.value)} on {start.on.isoformat()}, going on as it was"
+
+    def _step(self, step: Step) -> dict[str, Any]:
+        value = None if self.value is None else self._reaches(step)
+        return {"by": step.by.isoformat(), "value": text(step.value), "title": step.title, "reached": value}
+
+    def _reaches(self, step: Step) -> bool:
+        assert self.value is not None
+        return self.value >= step.value if self.goal.rising else self.value <= step.value
 
     def as_json(self) -> dict[str, Any]:
         """An item of GET /goals; paces are per year of 365 days."""
@@ -101,7 +184,7 @@ class Assessment(msgspec.Struct, frozen=True):
             "indicator": self.goal.indicator,
             "scope": self.goal.scope,
             "status": self.status,
-            "value": text(self.measured.value),
+            "value": text(self.value),
             "expected": text(self.expected),
             "target": text(self.goal.target.value),
             "by": self.goal.target.by and self.goal.target.by.isoformat(),
@@ -109,51 +192,23 @@ class Assessment(msgspec.Struct, frozen=True):
             "pace": text(self.pace),
             "required_pace": text(self.required_pace),
             "projected_on": self.projected_on and self.projected_on.isoformat(),
-            "projected_from": "pace since the baseline" if self.projected_on else None,
+            "projected_from": self.projected_from,
+            "trajectory": self.goal.trajectory,
+            "window": self.goal.window,
+            "steps": [self._step(step) for step in self.goal.steps],
+            "unit": self.unit,
+            "rate": self.goal.rate and self.goal.rate.model_dump(mode="json"),
             "why": self.measured.why,
             "coverage": text(self.measured.coverage),
-            "baseline": {"on": self.goal.baseline.on.isoformat(), "value": text(self.goal.baseline.value)},
+            "baseline": {
+                "on": self.goal.baseline.on.isoformat(),
+                "value": text(self.goal.baseline.value),
+                "source": self.goal.baseline.source,
+            },
+            "expected_on": (spoken_of(self.measured) or self.on).isoformat(),
             "inputs": self.measured.inputs,
             "on": self.on.isoformat(),
         }
-
-
-class _Words(yaml.SafeLoader):
-    """YAML 1.1 reads the key `on` as true; in goals it is a word, and there are no true and false."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the loader's own table, less one row
-        first: [row for row in rows if row[0] != "tag:yaml.org,2002:bool"]
-        for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-class BadGoals(Exception):
-    """A goals file is wrong; the message names file, goal and field."""
-
-
-def load_goals(folder: Path) -> list[Goal]:
-    """The goals of every *.yaml in `folder`, by id. Raises BadGoals."""
-    found: dict[str, Goal] = {}
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise BadGoals(f"{folder}: no *.yaml with goals")
-    for path in files:
-        for goal in _read(path):
-            if goal.goal in found:
-                raise BadGoals(f"{path}: the goal {goal.goal} is defined twice")
-            found[goal.goal] = goal
-    return [found[name] for name in sorted(found)]
-
-
-def _read(path: Path) -> list[Goal]:
-    try:
-        told = yaml.load(path.read_text(encoding="utf-8"), _Words)
-        return TypeAdapter(list[Goal]).validate_python(told)
-    except yaml.YAMLError as error:
-        raise BadGoals(f"{path}: {error}") from None
-    except ValidationError as error:
-        lines = (f"{path}: goal {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise BadGoals("\n".join(lines)) from None
 
 
 def goals_hash(goals: Iterable[Goal]) -> str:
@@ -162,43 +217,83 @@ def goals_hash(goals: Iterable[Goal]) -> str:
 
 
 def expected_on(goal: Goal, day: date) -> Decimal | None:
-    """Where the value should be on `day`; None for an undated goal."""
+    """Where the value should be on `day`; None for an undated goal.
+
+    A flow of a calendar year is expected in proportion to the part of the year that has passed.
+    """
     if goal.target.by is None:
         return None
+    whole = _on_the_path(goal, goal.target.by, day)
+    if not goal.is_flow_of_a_year:
+        return whole
+    return quotient(EXACT.multiply(whole, day.timetuple().tm_yday), _days_of_year(day))
+
+
+def _of_whole_year(goal: Goal, value: Decimal, day: date) -> Decimal:
+    """What a value comes to in a whole year at that rate: a flow of a calendar year, of which a part has passed."""
+    if not goal.is_flow_of_a_year:
+        return value
+    return quotient(EXACT.multiply(value, _days_of_year(day)), day.timetuple().tm_yday)
+
+
+def _days_of_year(day: date) -> int:
+    return 366 if isleap(day.year) else 365
+
+
+def _on_the_path(goal: Goal, by: date, day: date) -> Decimal:
     start, end = goal.baseline.value, goal.target.value
-    if day >= goal.target.by:
+    if day >= by:
         return end
-    if day <= goal.baseline.on or goal.trajectory == "step":
+    if goal.trajectory == "step":
+        return next((step.value for step in reversed(goal.steps) if step.by <= day), start)
+    if day <= goal.baseline.on:
         return start
-    way = quotient((day - goal.baseline.on).days, (goal.target.by - goal.baseline.on).days)
+    way = quotient((day - goal.baseline.on).days, (by - goal.baseline.on).days)
     if goal.trajectory == "compound":
-        return EXACT.multiply(start, EXACT.power(EXACT.divide(end, start), way)).quantize(Decimal("1e-12"))
-    return EXACT.add(start, EXACT.multiply(end - start, way)).quantize(Decimal("1e-12"))
+        return EXACT.multiply(start, EXACT.power(EXACT.divide(end, start), way)).quantize(TWELVE, context=EXACT)
+    return EXACT.add(start, EXACT.multiply(end - start, way)).quantize(TWELVE, context=EXACT)
 
 
 def reached(goal: Goal, value: Decimal) -> bool:
-    rising = goal.target.value >= goal.baseline.value
-    return value >= goal.target.value if rising else value <= goal.target.value
+    return value >= goal.target.value if goal.rising else value <= goal.target.value
+
+
+def in_currency(goal: Goal, measured: Measured) -> Decimal | None:
+    """The measured value in the currency of the goal."""
+    if goal.rate is None or measured.value is None:
+        return measured.value
+    return quotient(measured.value, goal.rate.vnd)
+
+
+def spoken_of(measured: Measured) -> date | None:
+    """The day of which a reported figure speaks, the end of its period: then it should have been on its path. So a goal
+    that rests on one is met or missed only once the figure of its last day has been reported."""
+    day = measured.inputs.get("period_end") if measured.name.startswith(REPORTED) else None
+    return None if day is None else date.fromisoformat(day)
 
 
 def assess(goal: Goal, measured: Measured, on: date, at_deadline: Measured | None = None) -> Assessment:
     """The goal on `on`. After its date it stays what `at_deadline`, the measurement of that day, made it."""
     deadline = goal.target.by
     judged = at_deadline if deadline is not None and on > deadline and at_deadline is not None else measured
-    expected = expected_on(goal, on)
-    status = _status(goal, judged, expected, final=deadline is not None and on >= deadline)
-    value = measured.value
+    day = spoken_of(judged) or on
+    expected = expected_on(goal, day)
+    status = _status(goal, judged, expected, final=deadline is not None and day >= deadline)
+    since = spoken_of(measured) or on
+    value = in_currency(goal, measured)
     pace = required = projected = None
     if value is not None:
-        pace = _a_year(value - goal.baseline.value, (on - goal.baseline.on).days)
-        if deadline is not None and on < deadline:
-            required = _a_year(goal.target.value - value, (deadline - on).days)
-        projected = _projected(goal, value, on)
+        level = _of_whole_year(goal, value, since)
+        pace = _a_year(level - goal.baseline.value, (since - goal.baseline.on).days)
+        if deadline is not None and since < deadline:
+            required = _a_year(goal.target.value - level, (deadline - since).days)
+        projected = _projected(goal, level, since)
     return Assessment(
         goal=goal,
         on=on,
         status=status,
         measured=measured,
+        value=value,
         expected=expected,
         gap=None if value is None or expected is None else value - expected,
         pace=pace,
@@ -208,20 +303,23 @@ def assess(goal: Goal, measured: Measured, on: date, at_deadline: Measured | Non
 
 
 def _status(goal: Goal, measured: Measured, expected: Decimal | None, *, final: bool) -> Status:
-    value = measured.value
+    value = in_currency(goal, measured)
     if value is None or measured.coverage is None or measured.coverage < goal.min_coverage:
         return "no_data"
     if reached(goal, value):
         return "met"
     if final:
         return "missed"
-    return _on_the_way(goal, value, goal.baseline.value if expected is None else expected)
+    baseline = goal.baseline.value
+    if goal.is_flow_of_a_year:  # the baseline, too, is that of a whole year
+        baseline = quotient(EXACT.multiply(baseline, measured.on.timetuple().tm_yday), _days_of_year(measured.on))
+    return _on_the_way(goal, value, baseline, baseline if expected is None else expected)
 
 
-def _on_the_way(goal: Goal, value: Decimal, expected: Decimal) -> Status:
+def _on_the_way(goal: Goal, value: Decimal, baseline: Decimal, expected: Decimal) -> Status:
     """By the share of the way made; a shortfall within the tolerance is no slip."""
-    sign = 1 if goal.target.value >= goal.baseline.value else -1
-    due, made = (expected - goal.baseline.value) * sign, (value - goal.baseline.value) * sign
+    sign = 1 if goal.rising else -1
+    due, made = (expected - baseline) * sign, (value - baseline) * sign
     if due - made < goal.tolerance:
         return "on_track"
     if due <= goal.tolerance:
@@ -244,4 +342,4 @@ def _projected(goal: Goal, value: Decimal, on: date) -> date | None:
     if days <= 0 or made == 0 or (made > 0) != (left > 0):
         return None
     ahead = EXACT.divide(left * days, made).to_integral_value(rounding="ROUND_CEILING")
-    return on + timedelta(days=int(ahead)) if ahead <= FAR.days else None
+    return on + timedelta(days=int(ahead)) if ahead <= min(FAR.days, (date.max - on).days) else None

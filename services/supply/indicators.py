@@ -1,194 +1,262 @@
-"""Computes the indicators from supplied packs: exact decimals, with inputs and coverage. Pure."""
+"""Names every indicator: its formula in words, what it needs to know, and how it is measured. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date
-from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
 
 import msgspec
 
-from services.supply.agreements import Agreement
-from services.supply.registry import Packing
-from services.supply.supplied import Supplied, SuppliedBy
+from services.supply import counts, shares, stocks, suppliers
+from services.supply.counts import REPORTED
+from services.supply.figures import Measured
+from services.supply.market import Market
 
-EXACT: Final = Context(prec=60)
-TWELVE: Final = Decimal("1e-12")
-SCOPE_KINDS: Final = ("all", "atc", "substance", "gtin", "agreement", "brand")
+# What a figure needs beside lots and registry: `trade` are reports, use and days of movement; `introductions` how lots
+# came into being; `shipments` exports with destination and value.
+Need = Literal["trade", "introductions", "shipments"]
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """One value of an indicator: exact to 12 decimals, or None with `why` (no_supply, negative_supply)."""
+class Indicator(msgspec.Struct, frozen=True):
+    """`inputs` says what each of its inputs means; those by country or class are named by what they begin with."""
 
     name: str
-    scope: str
-    on: date
-    value: Decimal | None
-    why: str | None
-    coverage: Decimal | None
-    inputs: dict[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "scope": self.scope,
-            "on": self.on.isoformat(),
-            "value": text(self.value),
-            "why": self.why,
-            "coverage": text(self.coverage),
-            "inputs": self.inputs,
-        }
+    measure: Callable[[str, Market], Measured]
+    formula: str
+    unit: str
+    inputs: Mapping[str, str]
+    needs: frozenset[Need] = frozenset()
 
 
-class Market(msgspec.Struct, frozen=True):
-    """What a measurement looks at on a day: supplied packs, what each GTIN is, and the agreements."""
-
-    on: date
-    supplied: SuppliedBy
-    packings: Mapping[int, Packing]
-    agreements: Mapping[str, Agreement]
-
-
-def text(value: Decimal | None) -> str | None:
-    """Plain notation without trailing zeros."""
-    if value is None:
-        return None
-    plain = format(value, "f")
-    return plain.rstrip("0").rstrip(".") if "." in plain else plain
-
-
-def quotient(above: Decimal | int, below: Decimal | int) -> Decimal:
-    """above / below, rounded half-even to 12 decimals."""
-    exact = EXACT.divide(Decimal(above), Decimal(below))
-    return exact.quantize(TWELVE, rounding=ROUND_HALF_EVEN, context=EXACT)
-
-
-def parse_scope(scope: str) -> tuple[str, str]:
-    """(kind, key). Raises ValueError that names what is wrong."""
-    kind, _, key = scope.partition(":")
-    if kind not in SCOPE_KINDS or (kind == "all") != (key == ""):
-        raise ValueError(f"a scope is 'all' or one of {', '.join(SCOPE_KINDS[1:])} with a key, not {scope!r}")
-    if kind == "gtin" and re.fullmatch("[0-9]{8,14}", key) is None:
-        raise ValueError(f"the scope of a product is gtin: and 8 to 14 digits, not {scope!r}")
-    return kind, key
-
-
-def products_in(scope: str, market: Market) -> Callable[[int], bool]:
-    """Which GTINs a scope holds on the market's day."""
-    kind, key = parse_scope(scope)
-    if kind == "all":
-        return lambda gtin: True
-    if kind == "gtin":
-        return lambda gtin: gtin == int(key)
-    if kind == "agreement":
-        named = _named_by(market.agreements.get(key))
-        return lambda gtin: gtin in named or _packing_is(market, gtin, lambda packing: packing.agreement == key)
-    belongs: dict[str, Callable[[Packing], bool]] = {
-        "atc": lambda packing: packing.product.atc.startswith(key),
-        "substance": lambda packing: packing.product.substance == key,
-        "brand": lambda packing: packing.product.brand_owner == key,
-    }
-    return lambda gtin: _packing_is(market, gtin, belongs[kind])
-
-
-def _named_by(agreement: Agreement | None) -> frozenset[int]:
-    products = () if agreement is None else agreement.products
-    return frozenset(int(gtin) for product in products for gtin in product.gtins)
-
-
-def _packing_is(market: Market, gtin: int, belongs: Callable[[Packing], bool]) -> bool:
-    packing = market.packings.get(gtin)
-    return packing is not None and belongs(packing)
-
-
-class Sums(msgspec.Struct):
-    """Domestic and imported amounts in one unit, and the packs they cover of all that reached available."""
-
-    domestic: Decimal = Decimal(0)
-    imported: Decimal = Decimal(0)
-    counted_packs: int = 0
-    reached_packs: int = 0
-
-
-def sum_up(rows: Iterable[tuple[int, str, Supplied]], amount: Callable[[int, Supplied], Decimal | None]) -> Sums:
-    """`amount` gives a row's amount in the unit of the sum, None where it has none (then it lowers the coverage)."""
-    sums = Sums()
-    for gtin, origin, row in rows:
-        sums.reached_packs += row.reached
-        value = None if origin == "unknown" else amount(gtin, row)
-        if value is None:
-            continue
-        sums.counted_packs += row.reached
-        if origin == "domestic":
-            sums.domestic = EXACT.add(sums.domestic, value)
-        else:
-            sums.imported = EXACT.add(sums.imported, value)
-    return sums
-
-
-def domestic_share_volume(scope: str, market: Market) -> Measured:
-    """D / (D + I): a GTIN in packs, any other scope in defined daily doses."""
-    one_product = scope.startswith("gtin:")
-
-    def amount(gtin: int, row: Supplied) -> Decimal | None:
-        if one_product:
-            return Decimal(row.packs)
-        packing = market.packings.get(gtin)
-        if packing is None or packing.ddd_per_pack is None:
-            return None
-        return EXACT.multiply(row.packs, packing.ddd_per_pack)
-
-    sums = sum_up(_rows(scope, market), amount)
-    return _share("domestic_share_volume", scope, market.on, sums, "packs" if one_product else "ddd")
-
-
-def domestic_share_value(scope: str, market: Market) -> Measured:
-    """The same with packs times the price of the day on which each lot first reached available. Needs no DDD.
-
-    A GTIN's lots without a price are left out of both sides.
-    """
-    sums = Sums()
-    for _, origin, row in _rows(scope, market):
-        sums.reached_packs += row.reached
-        if origin == "unknown":
-            continue
-        sums.counted_packs += row.priced
-        if origin == "domestic":
-            sums.domestic = EXACT.add(sums.domestic, row.value)
-        else:
-            sums.imported = EXACT.add(sums.imported, row.value)
-    return _share("domestic_share_value", scope, market.on, sums, "vnd")
-
-
-def _rows(scope: str, market: Market) -> Iterable[tuple[int, str, Supplied]]:
-    inside = products_in(scope, market)
-    return ((gtin, origin, row) for (gtin, origin), row in market.supplied.items() if inside(gtin))
-
-
-def _share(name: str, scope: str, on: date, sums: Sums, unit: str) -> Measured:
-    """A negative side is tested before an empty sum."""
-    total = EXACT.add(sums.domestic, sums.imported)
-    why = "negative_supply" if min(sums.domestic, sums.imported) < 0 else "no_supply" if total == 0 else None
-    return Measured(
-        name=name,
-        scope=scope,
-        on=on,
-        value=None if why else quotient(sums.domestic, total),
-        why=why,
-        coverage=quotient(sums.counted_packs, sums.reached_packs) if sums.reached_packs else None,
-        inputs={
-            "domestic": text(sums.domestic) or "0",
-            "imported": text(sums.imported) or "0",
-            "unit": unit,
-            "counted_packs": str(sums.counted_packs),
-            "reached_packs": str(sums.reached_packs),
-        },
-    )
-
-
-INDICATORS: Final[Mapping[str, Callable[[str, Market], Measured]]] = {
-    "domestic_share_volume": domestic_share_volume,
-    "domestic_share_value": domestic_share_value,
+_COVERED: Final = {
+    "counted_packs": "packs of these that could be counted",
+    "reached_packs": "packs of the scope that reached available in the window",
 }
+_SIDES: Final = {
+    "domestic": "D: supplied packs of lots made here, in the unit",
+    "imported": "I: supplied packs of imported lots, in the unit",
+    "unit": "packs for one product, defined daily doses (ddd) for several, or vnd",
+    **_COVERED,
+}
+_CAUSE: Final = "the open interruption of the product, or of a site that made it in the window"
+_ALL: Final = (
+    Indicator("domestic_share_volume", shares.domestic_share_volume, "D / (D + I)", "share", _SIDES),
+    Indicator(
+        "domestic_share_value",
+        shares.domestic_share_value,
+        "D / (D + I), packs times the price of the day on which each lot first reached available",
+        "share",
+        _SIDES,
+    ),
+    Indicator(
+        "domestic_share_use",
+        shares.domestic_share_use,
+        "packs (ddd) consumed from domestic lots / all consumed in the window, net of returns",
+        "share",
+        {
+            "domestic": "consumed from lots made here",
+            "imported": "consumed from imported lots",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "counted_packs": "packs of these that could be counted",
+            "consumed_packs": "packs consumed in the window",
+        },
+        frozenset({"trade"}),
+    ),
+    Indicator(
+        "domestic_demand_met",
+        shares.domestic_demand_met,
+        "sum of min(D, demand) / sum of demand, a substance and form at a time; demand pro rata of the window's days",
+        "share",
+        {
+            "met": "sum of min(D, demand)",
+            "demand": "sum of the estimates, pro rata",
+            "domestic": "D of the substances and forms with an estimate",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "groups": "substances and forms with an estimate",
+            **_COVERED,
+        },
+    ),
+    Indicator("import_dependency", shares.import_dependency, "I / (D + I)", "share", _SIDES),
+    Indicator(
+        "supply_change",
+        shares.supply_change,
+        "packs (ddd) that reached available in the last 30 days / a month of the 90 days before - 1",
+        "share",
+        {
+            "recent": "of lots first supplied in the last 30 days, in the unit",
+            "month_before": "of lots first supplied in the 90 days before, a third of it",
+            "lots_before": "how many lots these are",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "counted_packs": "packs of these that could be counted",
+            "reached_packs": "packs that reached available in the 120 days",
+            "cause": _CAUSE,
+        },
+        frozenset({"introductions"}),
+    ),
+    Indicator(
+        "months_of_stock",
+        stocks.months_of_stock,
+        "usable stock / average monthly consumption of the last 6 complete reported months with stock",
+        "months",
+        {
+            "usable": "available, neither recalled nor expired, in the unit",
+            "monthly_use": "used / number of months",
+            "used": "consumption in the months, periods spread evenly by day",
+            "months": "those that were counted",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "cause": _CAUSE,
+            **_COVERED,
+        },
+        frozenset({"trade", "introductions"}),
+    ),
+    Indicator(
+        "stock_expiring",
+        stocks.stock_expiring,
+        "a product: the most, over d <= 90 days, of (usable packs that expire by d - daily use x d), never below 0",
+        "packs or ddd",
+        {
+            "daily_use": "consumption of the months that months_of_stock counts / their days",
+            "within_days": "how far is looked ahead",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            "counted_packs": "usable packs whose daily use is known",
+            "usable_packs": "usable packs",
+        },
+        frozenset({"trade"}),
+    ),
+    Indicator(
+        "concentration_hhi",
+        suppliers.concentration_hhi,
+        "sum of the squared manufacturers' shares of D + I, x 10,000",
+        "points",
+        {
+            "total": "D + I in the unit",
+            "manufacturers": "how many there are",
+            "largest": "GLN of the one who supplied most",
+            "largest_supply": "what that one supplied, in the unit",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            **_COVERED,
+        },
+        frozenset({"introductions"}),
+    ),
+    Indicator(
+        "largest_supplier_share",
+        suppliers.largest_supplier_share,
+        "the greatest of the manufacturers' shares of D + I",
+        "share",
+        {
+            "total": "D + I in the unit",
+            "manufacturers": "how many there are",
+            "largest": "GLN of the one who supplied most",
+            "largest_supply": "what that one supplied, in the unit",
+            "unit": "packs for one product, defined daily doses (ddd) for several",
+            **_COVERED,
+        },
+        frozenset({"introductions"}),
+    ),
+    Indicator(
+        "export_value",
+        counts.export_value,
+        "sum of the declared value of exports of domestic lots in the window",
+        "vnd",
+        {
+            "unit": "vnd",
+            "exported_packs": "packs of domestic lots exported in the window",
+            "counted_packs": "packs of these with a declared value",
+            "to_": "declared value by country of destination",
+        },
+        frozenset({"shipments"}),
+    ),
+    Indicator(
+        "transferred_products",
+        counts.transferred_products,
+        "distinct (name, substance) with a valid domestic registration under an agreement and a released domestic lot",
+        "products",
+        {"unit": "products", "": "products by class"},
+    ),
+    Indicator(
+        "registered_products",
+        counts.registered_products,
+        "distinct (name, substance) with a valid domestic registration; of an agreement: under it",
+        "products",
+        {"unit": "products", "": "products by class"},
+    ),
+    Indicator(
+        "produced_products",
+        counts.produced_products,
+        "distinct (name, substance) of which a domestic lot was made in the window",
+        "products",
+        {"unit": "products", "": "products by class"},
+        frozenset({"introductions"}),
+    ),
+    Indicator(
+        "therapeutic_areas",
+        counts.therapeutic_areas,
+        "distinct therapeutic subgroups (ATC, three characters) of the transferred products",
+        "areas",
+        {"unit": "areas", "": "transferred registrations by subgroup"},
+    ),
+    Indicator(
+        "asean_destinations",
+        counts.asean_destinations,
+        "countries of ASEAN to which packs of domestic lots were exported in the window",
+        "countries",
+        {"unit": "countries", "to_": "packs by country of destination"},
+        frozenset({"shipments"}),
+    ),
+    Indicator(
+        "gmp_sites",
+        counts.gmp_sites,
+        "domestic sites with a valid EU-GMP or PIC/S certificate",
+        "sites",
+        {"unit": "sites", "eu_gmp_or_pics": "sites with one of these", "certified": "sites with any certificate"},
+    ),
+    Indicator(
+        "gmp_site_share",
+        counts.gmp_site_share,
+        "domestic sites with a valid EU-GMP or PIC/S certificate / domestic sites with any valid certificate",
+        "share",
+        {"unit": "sites", "eu_gmp_or_pics": "sites with one of these", "certified": "sites with any certificate"},
+    ),
+    Indicator(
+        "reporting_coverage",
+        counts.reporting_coverage,
+        "valid authorisations with movements in the window / valid authorisations",
+        "share",
+        {
+            "unit": "authorisations",
+            "with_movements": "valid authorisations of which any pack moved in the window",
+            "valid": "valid authorisations",
+        },
+        frozenset({"trade"}),
+    ),
+)
+INDICATORS: Final[Mapping[str, Indicator]] = {indicator.name: indicator for indicator in _ALL}
+
+
+def indicator(name: str) -> Indicator | None:
+    """The indicator of a name, also of a reported figure; None if there is none."""
+    if name.startswith(REPORTED) and len(name) > len(REPORTED):
+        inputs = {
+            "value": "as reported",
+            "unit": "of the value",
+            "period_end": "the last day of what it speaks of",
+            "source": "who published it",
+        }
+        formula = "the newest reported figure of the scope"
+        return Indicator(name, lambda scope, seen: counts.reported(name, scope, seen), formula, "as reported", inputs)
+    return INDICATORS.get(name)
+
+
+def measure(name: str, scope: str, market: Market) -> Measured:
+    """One value. Raises KeyError for a name that is none."""
+    found = indicator(name)
+    if found is None:
+        raise KeyError(name)
+    return found.measure(scope, market)
+
+
+def needs(names: object) -> frozenset[Need]:
+    """All that indicators of these names need."""
+    assert isinstance(names, (list, tuple, set, frozenset))
+    found = (indicator(name) for name in names)
+    return frozenset(need for item in found if item is not None for need in item.needs)

@@ -26,16 +26,19 @@ class Change(NamedTuple):
 class MarketDays:
     """The lots of the market on one day after another, from `first` to `last`.
 
-    Which lots a window can hold is fixed: when a lot was first supplied follows what is known, not the day.
+    Which lots a window can hold is fixed: when a lot was first supplied follows what is known, not the day. Where
+    `every` lot is asked for, those that no window can hold are there too: they may be in stock.
     """
 
-    def __init__(self, lots: Iterable[MarketLot], first: date, last: date, window: Window) -> None:
+    def __init__(self, lots: Iterable[MarketLot], first: date, last: date, window: Window, every: bool = False) -> None:
         """`lots` as on `first`; they are changed."""
         start = window_start(first, window)
-        supplied = (lot for lot in lots if lot.supplied_on is not None and start <= lot.supplied_on <= last)
+        held = list(lots)
+        supplied = (lot for lot in held if lot.supplied_on is not None and start <= lot.supplied_on <= last)
         self._lots = sorted(supplied, key=attrgetter("supplied_on"))
         self._supplied_on: list[date] = [lot.supplied_on for lot in self._lots if lot.supplied_on is not None]
-        self._by_key = {(lot.gtin, lot.lot): lot for lot in self._lots}
+        self._every = held if every else None
+        self._by_key = {(lot.gtin, lot.lot): lot for lot in self._every or self._lots}
         self._window = window
 
     def move_on(self, changes: Iterable[Change]) -> None:
@@ -48,6 +51,8 @@ class MarketDays:
                 lot.reached += change.reached
 
     def lots(self, day: date) -> list[MarketLot]:
-        """Those that the window up to `day` holds, until the next day comes."""
+        """Those that the window up to `day` holds, or every one, until the next day comes."""
+        if self._every is not None:
+            return self._every
         first = bisect_left(self._supplied_on, window_start(day, self._window))
         return self._lots[first : bisect_right(self._supplied_on, day)]

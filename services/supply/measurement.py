@@ -13,12 +13,15 @@ import asyncpg
 from services.supply import metrics, told
 from services.supply.anomalies import comes_before
 from services.supply.asof import Cut
+from services.supply.figures import Measured
 from services.supply.goals import Goal, goals_hash
-from services.supply.indicators import Measured
+from services.supply.indicators import needs
+from services.supply.kept import Kept
 from services.supply.known_facts import KnownFacts
-from services.supply.measure import Ledger, Picture, deadlines_before, measured, picture
+from services.supply.measure import Ledger, Picture, deadlines_before, measured, picture, windows_of
 from services.supply.odd import RECORD_KINDS, odd_since
-from services.supply.reads import ledger_now, sales_now
+from services.supply.reading import Reading
+from services.supply.reads import sales_now
 from services.supply.registry import Registry
 from services.supply.settings import SupplySettings
 from services.supply.view import View
@@ -41,6 +44,9 @@ class Measurement:
         self._facts = facts
         self._steps = frozenset(settings.domestic_local_steps)
         self._seen: tuple[tuple[int, ...], date] | None = None
+        self._reading = Reading()
+        self._kept = Kept(frozenset(settings.domestic_local_steps), windows_of(goals))
+        self._untold: frozenset[int] | None = None  # products that changed since what was told last; None: all may have
         self._at_deadline: dict[str, tuple[tuple[int, ...], Measured]] = {}
 
     def is_news(self, cut: Cut, now: datetime) -> bool:
@@ -58,18 +64,21 @@ class Measurement:
                 async with writer.transaction():
                     changed, still_open = await self._write(writer, view, drawn, subjects)
         self._seen = (view.cut.next_offsets, view.on)
+        self._untold = frozenset()
         metrics.EVALUATED.set(view.cut.n)
         _show(drawn, still_open)
         log.debug("evaluated", checkpoint=view.cut.n, on=view.on.isoformat(), changed=changed)
 
     async def _draw(self, view: View) -> tuple[Picture, dict[str, dict[str, Any]]]:
         registry = await self._facts.registry(view.connection, view.cut)
-        ledger = await ledger_now(view.connection, view.on, registry)
+        ledger = await self._reading.ledger(view.connection, view.cut, view.on, registry)
         deadlines = await self._deadlines(view, registry)
         return await asyncio.to_thread(self._drawn, ledger, deadlines)
 
     def _drawn(self, ledger: Ledger, deadlines: Mapping[str, Measured]) -> tuple[Picture, dict[str, dict[str, Any]]]:
-        drawn = picture(ledger, self._goals, deadlines, self._steps)
+        untold, self._untold = self._untold, None  # whatever goes wrong from here on
+        drawn = picture(ledger, self._goals, deadlines, self._kept, untold)
+        self._untold = None if drawn.fresh is None or untold is None else drawn.fresh | untold
         return drawn, drawn.subjects()
 
     async def _deadlines(self, view: View, registry: Registry) -> dict[str, Measured]:
@@ -79,7 +88,7 @@ class Measurement:
         for goal in (goal for goal in self._goals if goal.goal in passed):
             held = self._at_deadline.get(goal.goal)
             if held is None or held[0] != view.cut.next_offsets:
-                sold = await sales_now(view.connection, passed[goal.goal], registry)
+                sold = await sales_now(view.connection, passed[goal.goal], registry, needs([goal.indicator]))
                 then = await asyncio.to_thread(measured, goal, sold, self._steps)
                 held = self._at_deadline[goal.goal] = (view.cut.next_offsets, then)
             found[goal.goal] = held[1]
@@ -108,7 +117,6 @@ class Measurement:
             "known": cut.at.isoformat(),
             "goals_hash": self._hash,
             "goals": [item.as_json() for item in drawn.goals],
-            "indicators": [item.as_json() for item in drawn.indicators],
         }
 
 

@@ -12,13 +12,13 @@ from services.supply.agreements import Agreement
 from services.supply.lot import LotState
 from services.supply.origin import Origins
 from services.supply.registry import Packing
-from shared.events.reader import Milestone
+from shared.events.reader import Milestone, TransferAmended, TransferEnded, TransferReached, TransferSigned
 
 State = Literal["open", "met", "cancelled"]
 
 
 class Obligation(msgspec.Struct, frozen=True):
-    """One duty: `obligation` is its id, `subject` what it is about, `met_by` what met it."""
+    """One duty: `obligation` is its id, `subject` what it is about, `events` what opened it and what ended it."""
 
     obligation: str
     kind: str
@@ -27,6 +27,9 @@ class Obligation(msgspec.Struct, frozen=True):
     due_on: date | None
     state: State
     met_on: date | None
+    opened_on: date | None = None
+    events: tuple[tuple[str, str], ...] = ()
+    products: tuple[str, ...] | None = None  # scopes of the products concerned, of an interruption
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +40,9 @@ class Obligation(msgspec.Struct, frozen=True):
             "due_on": self.due_on and self.due_on.isoformat(),
             "state": self.state,
             "met_on": self.met_on and self.met_on.isoformat(),
+            "opened_on": self.opened_on and self.opened_on.isoformat(),
+            "events": [{"source": source, "id": id_} for source, id_ in self.events],
+            **({} if self.products is None else {"products": list(self.products)}),
         }
 
 
@@ -110,4 +116,17 @@ def _milestone(agreement: Agreement, milestone: Milestone, shown_on: date | None
         due_on=milestone.due_on,
         state=state,
         met_on=met_on,
+        opened_on=agreement.signed_on,
+        events=_events(agreement, milestone.milestone),
     )
+
+
+def _events(agreement: Agreement, milestone: str) -> tuple[tuple[str, str], ...]:
+    """The signing, amendments and end of the agreement, and what was said to have reached the milestone."""
+    of_it = [
+        fact
+        for fact in agreement.events
+        if isinstance(fact.data, TransferSigned | TransferAmended | TransferEnded)
+        or (isinstance(fact.data, TransferReached) and fact.data.milestone == milestone)
+    ]
+    return tuple(dict.fromkeys((fact.source, fact.id) for fact in of_it))

@@ -36,6 +36,10 @@ class Origins:
             return "domestic" if self._counts(lot) else "import"
         return "import" if lot.imported_count > 0 else "unknown"
 
+    def under(self, held: Authorisation) -> Origin:
+        """The origin of what is made or imported under an authorisation."""
+        return "domestic" if held.origin == DOMESTIC and held.local_step in self._steps else "import"
+
     def _counts(self, lot: LotState | MarketLot) -> bool:
         named = self.registry.local_steps.get(lot.gtin, {})
         if all(steps <= self._steps for steps in named.values()):

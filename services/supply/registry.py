@@ -12,11 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from services.supply.agreements import Agreement, agreement_on
-from services.supply.facts import Fact, effective_day, newest_of_day, until
+from services.supply.facts import Fact, effective_day, in_order, newest_of_day, until
+from services.supply.interruptions import Interruption, interruption_on
 from services.supply.parties import OF_AGREEMENTS, OF_INTERRUPTIONS, judged
+from services.supply.plants import Certificate, certificate_on
 from shared.events.reader import (
     BatchRecalled,
     DemandEstimated,
+    FigureReported,
+    GmpCertified,
     Pack,
     PriceDeclared,
     Product,
@@ -31,6 +35,7 @@ from shared.events.reader import (
     StockCounted,
 )
 
+MAX_DAYS: Final = 4  # on which the authorisations are remembered
 VARIABLE: Final = (
     *("product", "packs", "origin", "local_step", "holder", "manufacturer"),
     *("granted_on", "expires_on", "agreement"),
@@ -84,11 +89,14 @@ class Registry:
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
+        self._on_days: dict[date, list[Authorisation]] = {}  # as they stood on the days asked for last
         self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
         self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
         self.demands: list[Fact] = []
+        self.figures: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        self._certificates: dict[str, list[Fact]] = defaultdict(list)
         by_subject: dict[tuple[str, str] | None, list[Fact]] = defaultdict(list)
         for fact in facts:
             by_subject[_of_parties(fact.data)].append(fact)
@@ -96,6 +104,7 @@ class Registry:
             self._take(fact)
         spoken = {subject: judged(said) for subject, said in by_subject.items() if subject is not None}
         self._agreements = {name: found.holding for (kind, name), found in spoken.items() if kind == "agreement"}
+        self._interruptions = {name: found.holding for (kind, name), found in spoken.items() if kind == "interruption"}
         self.strangers = frozenset(said for found in spoken.values() for said in found.strangers)
 
     def _take(self, fact: Fact) -> None:
@@ -110,6 +119,10 @@ class Registry:
             self.counts[(int(data.gtin), data.lot)].append(fact)
         elif isinstance(data, DemandEstimated):
             self.demands.append(fact)
+        elif isinstance(data, FigureReported):
+            self.figures[data.figure, data.scope].append(fact)
+        elif hasattr(data, "certificate"):
+            self._certificates[data.certificate].append(fact)
         elif hasattr(data, "authorisation"):
             self._authorisation_facts[data.authorisation].append(fact)
 
@@ -124,8 +137,17 @@ class Registry:
 
     def authorisations(self, day: date) -> list[Authorisation]:
         """Every authorisation granted up to `day`, by number."""
-        found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
-        return [authorisation for authorisation in found if authorisation is not None]
+        held = self._on_days.get(day)
+        if held is None:
+            found = (_authorisation(facts, day) for _, facts in sorted(self._authorisation_facts.items()))
+            held = [authorisation for authorisation in found if authorisation is not None]
+            # Another thread may be asking too: the table is replaced, never changed.
+            self._on_days = dict([*self._on_days.items(), (day, held)][-MAX_DAYS:])
+        return held
+
+    def authorisation(self, name: str, day: date) -> Authorisation | None:
+        """One authorisation as it stood on a day; None before its grant."""
+        return _authorisation(self._authorisation_facts.get(name, ()), day)
 
     def history(self, authorisation: str) -> list[tuple[date, Authorisation]]:
         """How it stood from each day on which something about it took effect, in their order, from its grant on."""
@@ -184,6 +206,31 @@ class Registry:
         """Every agreement signed up to `day`, by id."""
         found = (agreement_on(holding, day) for _, holding in sorted(self._agreements.items()))
         return [agreement for agreement in found if agreement is not None]
+
+    def certificates(self, day: date) -> list[Certificate]:
+        """Every certificate of good manufacturing practice given up to `day`, by number."""
+        found = (certificate_on(facts, day) for _, facts in sorted(self._certificates.items()))
+        return [certificate for certificate in found if certificate is not None]
+
+    def certifications(self, day: date) -> list[list[Fact]]:
+        """What was said up to `day` of the certificates of each site and standard, in order."""
+        found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        for facts in self._certificates.values():
+            past = until(facts, day)
+            given = [fact.data for fact in past if isinstance(fact.data, GmpCertified)]
+            if given:
+                found[given[-1].site, given[-1].standard] += past
+        return [in_order(facts) for _, facts in sorted(found.items())]
+
+    def interruptions(self, day: date) -> list[Interruption]:
+        """Every interruption that had begun by `day`, by id."""
+        found = (interruption_on(holding, day) for _, holding in sorted(self._interruptions.items()))
+        return [interruption for interruption in found if interruption is not None]
+
+    def reported(self, figure: str, scope: str, day: date) -> Fact | None:
+        """The newest report of a figure whose period had ended by `day`."""
+        past = until(self.figures.get((figure, scope), ()), day)
+        return past[-1] if past else None
 
     def recalled_on(self, gtin: int, lot: str, introduced_on: date | None, day: date) -> date | None:
         """The first day up to `day` on which the lot was recalled; closing a recall unblocks nothing.

@@ -10,7 +10,8 @@ import msgspec
 
 from services.supply.agreements import Agreement
 from services.supply.facts import Fact
-from services.supply.indicators import text
+from services.supply.figures import text
+from services.supply.interruptions import Interruption
 from services.supply.lot import gtin_text
 from services.supply.registry import Authorisation, Packing, Registry
 
@@ -75,5 +76,21 @@ def agreement_json(held: Agreement) -> dict[str, Any]:
             }
             for item in held.milestones
         ],
+        "events": events(held.events),
+    }
+
+
+def interruption_json(held: Interruption, on: date) -> dict[str, Any]:
+    """An interruption with how long it has lasted, or did."""
+    return {
+        "interruption": held.interruption,
+        "state": "open" if held.resolved_on is None else "resolved",
+        "gtin": held.gtin,
+        "site": held.site,
+        "cause": held.cause,
+        "started_on": held.started_on.isoformat(),
+        "expected_until": held.expected_until and held.expected_until.isoformat(),
+        "resolved_on": held.resolved_on and held.resolved_on.isoformat(),
+        "days": ((held.resolved_on or on) - held.started_on).days,
         "events": events(held.events),
     }

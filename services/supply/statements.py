@@ -26,18 +26,18 @@ from shared.events.reader import event_key
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 MAX_ODD_RECORDS: Final = 1_000  # of one event
 
-_ENTRY = (
+ENTRY = (
     "j.debit, j.credit, j.packs, j.effective_on, j.reversal, j.topic_id, j.partition, j.kafka_offset, j.seq,"
     " j.recorded_at, j.cause, j.gtin, j.lot"
 )
 _STATEMENT = f"""
-SELECT {_ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND gtin = $4 AND lot = $5
+SELECT {ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND gtin = $4 AND lot = $5
 AND debit IS NOT NULL AND effective_on <= $6
 AND (recorded_at, topic_id, partition, kafka_offset, seq) > ($7, $8, $9, $10, $11)
 ORDER BY recorded_at, topic_id, partition, kafka_offset, seq LIMIT $12
 """
 _OF_EVENT = f"""
-SELECT {_ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND debit IS NOT NULL
+SELECT {ENTRY} FROM journal j {CUT} WHERE {BEFORE} AND debit IS NOT NULL
 AND ((topic_id = $4 AND partition = $5 AND kafka_offset = $6 AND cause IS NULL) OR cause = $7)
 ORDER BY recorded_at, topic_id, partition, kafka_offset, seq
 """
@@ -131,11 +131,11 @@ def _transfer(row: Any, event: Said) -> dict[str, Any]:
         "effective_on": row[3].isoformat(),
         "reversal": row[4],
         "event": event.ref(),
-        **_place(row[5], row[6], row[7], row[9]),
+        **place_json(row[5], row[6], row[7], row[9]),
     }
 
 
-def _place(topic_id: int, partition: int, offset: int, recorded_at: datetime) -> dict[str, Any]:
+def place_json(topic_id: int, partition: int, offset: int, recorded_at: datetime) -> dict[str, Any]:
     """Where a record lies, and since when."""
     about = {"topic": TOPIC_OF[topic_id], "partition": partition, "offset": offset}
     return {**about, "recorded_at": recorded_at.isoformat()}
@@ -164,10 +164,10 @@ async def event_answer(
         "type": event.type,
         "time": event.time,
         "state": "unreadable" if readable is None else state,
-        **_place(topic_id, partition, offset, recorded_at),
+        **place_json(topic_id, partition, offset, recorded_at),
         "transfers": await with_events(connection, rows),
         "corrected_by": corrected_by,
-        "refused": [_place(*row[1:5]) for row in refused],
+        "refused": [place_json(*row[1:5]) for row in refused],
         "anomalies": [anomaly.as_json() for anomaly in anomalies.values()],
     }
 

@@ -193,7 +193,7 @@ class SignalRow(SQLModel, table=True):
 
 
 class Evaluated(SQLModel, table=True):
-    """The last evaluation: its checkpoint, its day, and what GET /goals and GET /indicators answer from."""
+    """The last evaluation: its checkpoint, its day, and what GET /goals answers from."""
 
     __tablename__ = "evaluations"
 

@@ -15,7 +15,7 @@ from services.supply.asof import Cut
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 SUBJECTS_A_STEP: Final = 1_000
 # To be raised when it changes what is odd about a record, or how that is told: then all of them are looked at anew.
-ODD_RULES: Final = 1
+ODD_RULES: Final = 2
 
 _HELD = "SELECT subject, version, data::text FROM signals WHERE subject = ANY($1::text[])"
 _OBLIGATIONS = "SELECT subject, data::text FROM signals WHERE starts_with(subject, 'obligation/')"

@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from services.supply import rhythm
 from services.supply.anomalies import LOT_KINDS, Anomaly
 from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, bounded, reader
+from services.supply.cross_checks import KINDS as CROSS_KINDS
+from services.supply.explain import event_link
+from services.supply.explain_api import explain_of
 from services.supply.odd import CORRECTION_KINDS, RECORD_KINDS
 from services.supply.origin import Origins
 from services.supply.reads import anomalies_at, duties_at, goals_at
 from shared.errors import Fault, Problem
 from shared.web import decode_cursor, json_response, page
 
-KINDS = (*LOT_KINDS, *RECORD_KINDS, *CORRECTION_KINDS)
+KINDS = (*LOT_KINDS, *CROSS_KINDS, rhythm.KIND, *RECORD_KINDS, *CORRECTION_KINDS)
 Item = dict[str, Any]
 Wanted = dict[str, str | None]
 
@@ -54,14 +59,18 @@ async def _goals(request: Request, asked: Asked, effective: date | None, known: 
     if effective is None and known is None:
         async with asked.at(None) as (connection, cut):
             row = await connection.fetchrow(_EVALUATION)
-        return page([], None, **asked.head(cut)) if row is None else page(orjson.loads(row[4]), None, **_rests_on(row))
+        if row is None:
+            return page([], None, **asked.head(cut))
+        return page([_with_links(item, row[2]) for item in orjson.loads(row[4])], None, **_rests_on(row))
 
     async def folded() -> Item:
         on, steps = asked.day(effective), frozenset(asked.settings.domestic_local_steps)
         async with asked.at(known) as (connection, cut):
             registry = await asked.facts.registry(connection, cut)
             items = await goals_at(connection, cut, on, registry, asked.goals, steps)
-        return page([item.as_json() for item in items], None, **asked.head(cut, effective=on.isoformat()))
+        known_at = cut.at.isoformat() if cut.n else None
+        shown = [_with_links(item.as_json(), known_at) for item in items]
+        return page(shown, None, **asked.head(cut, effective=on.isoformat()))
 
     return await bounded(request, asked.settings.answer_timeout_seconds, folded())
 
@@ -73,13 +82,15 @@ async def get_obligations(
     limit: Limit,
     obligation: Annotated[str | None, Query(max_length=300, pattern=NO_NUL)] = None,
     state: Literal["open", "met", "cancelled"] | None = None,
+    kind: Annotated[str | None, Query(max_length=100, pattern=NO_NUL)] = None,
+    subject: Annotated[str | None, Query(max_length=300, pattern=NO_NUL)] = None,
     effective: Effective = None,
     known: Known = None,
     cursor: Cursor = None,
 ) -> Response:
     """Dated duties with the days left."""
     on = asked.day(effective)
-    wanted = {"obligation": obligation, "state": state}
+    wanted = {"obligation": obligation, "state": state, "kind": kind, "subject": subject}
     after = decode_cursor(cursor, str) or "obligation/"
     if effective is None and known is None:
         answer = await _told(asked, "obligation/", wanted, limit, after, lambda item: _with_days_left(item, on))
@@ -99,10 +110,21 @@ async def get_obligations(
     return json_response(await bounded(request, asked.settings.answer_timeout_seconds, folded()))
 
 
+def _with_links(goal: Item, known: str | None) -> Item:
+    """A goal with the addresses of what stands behind it, as known when it was judged."""
+    explain = explain_of(goal["indicator"], goal["scope"], goal["on"], goal.get("window", "days_365"), known)
+    return {**goal, "links": {"goal": f"/goals/{quote(goal['goal'], safe='')}", "explain": explain}}
+
+
 def _with_days_left(item: Item, on: date) -> Item:
     due = item["due_on"]
     left = (date.fromisoformat(due) - on).days if due and item["state"] == "open" else None
-    return {**item, "days_left": left}
+    return _with_events({**item, "days_left": left})
+
+
+def _with_events(item: Item) -> Item:
+    """With the addresses of the events that show it."""
+    return {**item, "links": {"events": [event_link(event["source"], event["id"]) for event in item.get("events", ())]}}
 
 
 def _is_wanted(item: Item, wanted: Wanted) -> bool:
@@ -124,17 +146,18 @@ async def get_anomalies(
     after = decode_cursor(cursor, str) or "anomaly/"
     if effective is None and known is None:
         wanted = {"kind": kind, "subject": subject}
-        return json_response(await _told(asked, "anomaly/", wanted, limit, after, lambda item: item))
+        return json_response(await _told(asked, "anomaly/", wanted, limit, after, _with_events))
 
     async def folded() -> Item:
         on, kinds = asked.day(effective), [name for name in KINDS if kind in (None, name)]
         found = First(limit + 1, after.removeprefix("anomaly/"))
         async with asked.at(known) as (connection, cut):
-            async for part in anomalies_at(connection, cut, on, kinds):
+            registry = await asked.facts.registry(connection, cut)
+            async for part in anomalies_at(connection, cut, on, kinds, registry):
                 found.take(item for item in part if subject in (None, item.subject))
         shown = found.anomalies()
         following = f"anomaly/{shown[limit - 1].key}" if len(shown) > limit else None
-        items = [item.as_json() for item in shown[:limit]]
+        items = [_with_events(item.as_json()) for item in shown[:limit]]
         return page(items, following, **asked.head(cut, effective=on.isoformat()))
 
     return json_response(await bounded(request, asked.settings.answer_timeout_seconds, folded()))

@@ -174,10 +174,11 @@ class OnPostgres(Telling):
         days = sorted({date.fromisoformat(day) for day in DAYS} | {LAST})
         async with self.ground.eye.transaction(isolation="repeatable_read", readonly=True):
             registry = await self.facts.registry(self.ground.eye, at)
-            async for day, lots in market_days_at(self.ground.eye, at, days, "ever", registry, 10):
-                alone = await market_lots_at(self.ground.eye, at, day)
-                assert in_order(lots) == in_order(
-                    lot for lot in alone if lot.supplied_on is not None and lot.supplied_on <= day
+            origins = Origins(registry, frozenset({"full", "fill_finish"}))
+            async for sold in market_days_at(self.ground.eye, at, days, "ever", origins, (), 10):
+                alone = await market_lots_at(self.ground.eye, at, sold.on)
+                assert in_order(sold.lots) == in_order(
+                    lot for lot in alone if lot.supplied_on is not None and lot.supplied_on <= sold.on
                 )
 
     def assert_answer(self, lots: list[LotState], market: list[MarketLot], day: str) -> None:

@@ -163,6 +163,8 @@ async def test_an_event_tells_its_corrections_in_their_order_and_its_anomalies(m
         ("correction_conflict", first["id"])
     ]
     open_ones = await ledger.items("/anomalies", kind="correction_conflict", known=known)
+    for item in open_ones:
+        del item["links"]
     assert all(item in open_ones for item in lost["anomalies"])
 
 

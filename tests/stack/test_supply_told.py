@@ -55,7 +55,9 @@ async def test_anomalies_are_answered_as_known_then_and_in_effect_on_the_day(mak
         f"correction_without_original/{source}/{product}%2Fb",
     }
     overdrawn = first[f"overdrawn_lot/{lot}"]
-    assert (overdrawn["since"], overdrawn["until"], overdrawn["events"]) == ("2026-02-02", None, [])
+    assert (overdrawn["since"], overdrawn["until"]) == ("2026-02-02", None)
+    shown = [f"/events/{source}/{quote(event['id'], safe='')}" for event in overdrawn["events"]]
+    assert shown and overdrawn["links"]["events"] == shown
     assert f"overdrawn_lot/{lot}" not in await known(before, effective="2026-02-01")
 
     async def overdrawn_is_told() -> bool:
@@ -69,7 +71,11 @@ async def test_anomalies_are_answered_as_known_then_and_in_effect_on_the_day(mak
     after = await ledger.holds(maker)
     assert await known(before, effective="2026-06-30") == first
     second = await known(after, effective="2026-06-30")
-    assert set(second) == {f"id_conflict/{source}/{product}%2Fs", f"correction_conflict/{source}/{product}%2Fb"}
+    assert set(second) == {
+        f"id_conflict/{source}/{product}%2Fs",
+        f"correction_conflict/{source}/{product}%2Fb",
+        f"unregistered_supply/{lot}",
+    }
     assert f"overdrawn_lot/{lot}" in await known(after, effective="2026-03-02")
     only = await known(after, effective="2026-06-30", kind="id_conflict", subject=f"{source}/{product}%2Fs")
     assert list(only) == [f"id_conflict/{source}/{product}%2Fs"]
@@ -77,8 +83,11 @@ async def test_anomalies_are_answered_as_known_then_and_in_effect_on_the_day(mak
     async def told() -> bool:
         items = [item for item in await ledger.items("/anomalies") if product in item["subject"]]
         still = {f"{item['kind']}/{item['subject']}": item for item in items if item["until"] is None}
-        over = {item["subject"]: item["until"] for item in items if item["kind"] == "overdrawn_lot"}
-        return still == second and over == {lot: "2026-03-03"}
+        over = {item["subject"]: item for item in items if item["kind"] == "overdrawn_lot"}
+        if still != second or over.keys() != {lot}:
+            return False
+        assert [event["id"] for event in over[lot]["ended_by"]] == [f"{product}/r"]
+        return bool(over[lot]["until"] == "2026-03-03")
 
     await eventually(told, timeout_seconds=60)  # nothing is told for a while after history has come in
 
@@ -123,7 +132,7 @@ async def test_obligations_are_answered_as_known_then_and_in_effect_on_the_day(
 
     async def states(moment: str, on: str) -> list[tuple[str, str, str | None, int | None]]:
         items = await ledger.items("/obligations", known=moment, effective=on, limit=1)
-        mine = [item for item in items if item["subject"] == name]
+        mine = [item for item in items if item["subject"] == name and item["kind"] == "milestone"]
         return [(item["obligation"], item["state"], item["met_on"], item["days_left"]) for item in mine]
 
     still_open = [(f"{name}:m1", "open", None, -30), (f"{name}:m2", "open", None, 154)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from services.supply.facts import Fact
-from services.supply.indicators import Market
 from services.supply.lot import LotState, market_lot
+from services.supply.market import Market
 from services.supply.measure import Sales, market
+from services.supply.origin import Origins
 from services.supply.places import PLACE_OF
 from services.supply.registry import Registry
+from services.supply.trade import Trade
 from shared.events import reader
 from tests.supply_given import GTIN, MAKER, SOURCE
 
@@ -80,8 +82,10 @@ def market_of(
     on: date = ON,
     reached: int = 100,
     window: Any = "days_365",
+    trades: Mapping[int, Trade] | None = None,
 ) -> Market:
     """The market of these lots, each with `reached` packs that were once available."""
     states = list(lots)
     seen = [market_lot(state, reached) for state in states]
-    return market(Sales(on, seen, Registry(facts)), window, STEPS)
+    registry = Registry(facts)
+    return market(Sales(on, seen, registry, trades or {}), window, Origins(registry, STEPS))

@@ -16,7 +16,7 @@ from services.alerts.facts import Facts, Signal, number
 from services.alerts.lifecycle import Verdict
 from services.alerts.links import links
 from services.alerts.rule_files import duration, load_rules, read_rules, samples
-from services.supply import figures_api, ledger_api, told_api
+from services.supply import explain_api, figures_api, ledger_api, told_api
 from shared.clock import start_of
 from shared.errors import Invalid
 from tests.unit.alerts_given import NOW, SUPPLY_URL, anomaly, built_in, goal, obligation, rule_set, rules
@@ -66,6 +66,7 @@ def test_a_summary_says_what_is_wrong_by_how_much_and_since_when() -> None:
     assert change.alert.finding.links == {
         "goal": "http://supply.example/goals/volume",
         "indicator": "http://supply.example/indicators?name=domestic_share_volume&scope=all&effective=2027-03-01",
+        "explain": "http://supply.example/indicators/domestic_share_volume/explain?scope=all&effective=2027-03-01",
     }
 
 
@@ -114,7 +115,8 @@ def test_an_anomaly_is_open_from_its_start_to_its_end_and_leads_to_its_events() 
 
 @pytest.mark.parametrize("kind", ["indicator", "goal", "obligation", "anomaly"])
 def test_an_alert_leads_to_addresses_that_supply_answers(kind: str) -> None:
-    routes = [*figures_api.router.routes, *told_api.router.routes, *ledger_api.router.routes]
+    answers = (figures_api, explain_api, told_api, ledger_api)
+    routes = [route for module in answers for route in module.router.routes]
     for signal in samples(kind):
         found = links(signal, SUPPLY_URL)
         assert found

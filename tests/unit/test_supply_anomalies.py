@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from services.supply.anomalies import Anomaly, LotDay, ended, lot_of, lot_subject, of_lot
+from services.supply.anomalies import Anomaly, LotDay, ends_on, lot_of, lot_subject, of_lot
 from services.supply.lot import LotState
 from services.supply.places import NAMES
 from services.supply.told_api import First
@@ -109,9 +109,8 @@ def test_a_lot_has_two_origins_since_the_day_of_the_second() -> None:
     assert (found.kind, found.since) == ("origin_conflict", date(2026, 2, 2))
 
 
-def until(told: Anomaly, *events: JSON, on: date = DAY) -> str | None:
-    found: str | None = ended(told.as_json(), days_of(ledger(events)), on)["until"]
-    return found
+def until(told: Anomaly, *events: JSON, on: date = DAY) -> str:
+    return ends_on(told.as_json(), days_of(ledger(events)), on).isoformat()
 
 
 def test_an_anomaly_of_a_lot_ended_on_the_day_from_which_the_book_agrees_whenever_that_is_looked_at() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from services.supply.figures import Measured
 from services.supply.goals import Assessment, Goal, assess, expected_on
-from services.supply.indicators import Measured
 
 START, BY = date(2023, 12, 31), date(2030, 12, 31)
 HALFWAY = date(2027, 7, 2)  # 1,279 of 2,557 days
@@ -175,3 +175,119 @@ def test_a_value_that_moves_away_never_arrives() -> None:
 def test_a_goal_that_cannot_be_judged_is_refused_by_name(told: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         goal(**told)
+
+
+STEPS: dict[str, Any] = {
+    "trajectory": "step",
+    "baseline": {"on": START, "value": "0"},
+    "target": {"value": "11", "by": BY},
+    "steps": [
+        {"by": date(2025, 3, 31), "value": "1", "title": "the first"},
+        {"by": date(2026, 10, 31), "value": "5"},
+    ],
+    "tolerance": "0",
+}
+
+
+@pytest.mark.parametrize(
+    ("on", "expected", "value", "status"),
+    [
+        (date(2025, 3, 30), "0", "0", "on_track"),
+        (date(2025, 3, 31), "1", "0", "off_track"),
+        (date(2025, 3, 31), "1", "1", "on_track"),
+        (date(2026, 10, 30), "1", "1", "on_track"),
+        (date(2026, 10, 31), "5", "5", "on_track"),
+        (date(2026, 10, 31), "5", "4", "at_risk"),
+        (date(2026, 10, 31), "5", "2", "off_track"),
+        (BY - timedelta(days=1), "5", "11", "met"),
+        (BY, "11", "10", "missed"),
+    ],
+)
+def test_milestones_are_steps_of_the_way(on: date, expected: str, value: str, status: str) -> None:
+    found = judged(value, on, **STEPS)
+    assert (found.expected, found.status) == (Decimal(expected), status)
+
+
+def test_each_step_is_shown_with_whether_it_was_reached() -> None:
+    shown = judged("4", date(2026, 10, 31), **STEPS).as_json()
+    assert shown["steps"] == [
+        {"by": "2025-03-31", "value": "1", "title": "the first", "reached": True},
+        {"by": "2026-10-31", "value": "5", "title": None, "reached": False},
+    ]
+
+
+EXPORTS: dict[str, Any] = {
+    "indicator": "export_value",
+    "window": "calendar_year",
+    "rate": {"currency": "USD", "vnd": "25000", "source": "assumed"},
+    "baseline": {"on": date(2025, 12, 31), "value": "300"},
+    "target": {"value": "1000", "by": BY},
+    "tolerance": "0",
+}
+
+
+def exported(vnd: str, on: date) -> Assessment:
+    found = Measured("export_value", "all", on, Decimal(vnd), None, Decimal(1), {"unit": "vnd"})
+    return assess(goal(**EXPORTS), found, on)
+
+
+@pytest.mark.parametrize(
+    ("on", "vnd", "expected", "status"),
+    [
+        # 300 + 700 x 1 / 1826 = 300.383351588171 in a year, of which one day of 365 has passed.
+        (date(2026, 1, 1), "20575", "0.822968086543", "on_track"),
+        # Halfway through 2028, a leap year: 300 + 700 x 913 / 1826 = 650, of which 183 days of 366.
+        (date(2028, 7, 1), "8125000", "325", "on_track"),  # 325 US$ are 650 a year
+        (date(2028, 7, 1), "7500000", "325", "at_risk"),  # 300 of 325: 150 of 175 of the way, 86 %
+        (date(2028, 7, 1), "3750000", "325", "off_track"),  # 150: what the baseline would have been by now
+        (date(2030, 12, 31), "25000000", "1000", "met"),
+        (date(2030, 12, 31), "24999999", "1000", "missed"),
+    ],
+)
+def test_a_flow_of_a_calendar_year_is_expected_in_proportion_and_in_its_currency(
+    on: date, vnd: str, expected: str, status: str
+) -> None:
+    found = exported(vnd, on)
+    assert (found.expected, found.status) == (Decimal(expected), status)
+
+
+def test_the_pace_of_a_flow_is_that_of_whole_years() -> None:
+    """325 US$ by the middle of 2028 are 650 a year: 350 more than the baseline, 913 days after it."""
+    found = exported("8125000", date(2028, 7, 1))
+    assert (found.value, found.gap, found.unit) == (Decimal(325), Decimal(0), "USD")
+    assert found.pace == Decimal("139.923329682366")
+    assert found.projected_on == BY
+
+
+def test_the_projection_says_what_it_rests_on() -> None:
+    assert judged("0.65").as_json()["projected_from"] == (
+        "the pace since the baseline, 0.6 on 2023-12-31, going on as it was"
+    )
+    assert judged("0.85").as_json()["projected_from"] == "the target is reached"
+    assert judged("0.59").as_json()["projected_from"] is None
+
+
+def told_figure(value: str, period_end: str, on: date, at_deadline: tuple[str, str] | None = None) -> Assessment:
+    """A goal of 20 by the end of 2030, from 10 at the end of 2023, that rests on a reported figure."""
+    about = {"indicator": "reported:x", "baseline": {"on": START, "value": "10"}, "target": {"value": "20", "by": BY}}
+
+    def said(value: str, period_end: str, on: date) -> Measured:
+        return Measured("reported:x", "all", on, Decimal(value), None, Decimal(1), {"period_end": period_end})
+
+    then = None if at_deadline is None else said(*at_deadline, BY)
+    return assess(goal(**about, tolerance="0"), said(value, period_end, on), on, then)
+
+
+def test_a_reported_figure_is_judged_on_the_day_of_which_it_speaks() -> None:
+    """On 31 December 2025, 731 of 2,557 days: 12.8588…; whoever looks in the autumn after it looks at that."""
+    found = told_figure("12.86", "2025-12-31", date(2026, 10, 1))
+    assert (found.status, found.expected) == ("on_track", Decimal("12.858818928430"))
+    assert found.as_json()["expected_on"] == "2025-12-31"
+    assert told_figure("12", "2025-12-31", date(2026, 10, 1)).status == "at_risk"
+
+
+def test_a_goal_on_a_reported_figure_is_missed_once_the_figure_of_its_day_is_there() -> None:
+    after = date(2031, 2, 1)
+    assert told_figure("19", "2029-12-31", after, ("19", "2029-12-31")).status == "on_track"
+    assert told_figure("19", "2030-12-31", after, ("19", "2030-12-31")).status == "missed"
+    assert told_figure("20", "2030-12-31", after, ("20", "2030-12-31")).status == "met"

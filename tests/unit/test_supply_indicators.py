@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from services.supply.facts import Fact
-from services.supply.indicators import INDICATORS, Measured, parse_scope, quotient
+from services.supply.figures import Measured, quotient
+from services.supply.indicators import measure
 from services.supply.lot import LotState
+from services.supply.scopes import parse_scope
 from services.supply.supplied import window_start
 from tests.supply_given import GTIN, MAKER, gtin
 from tests.unit.supply_market import ON, fact, granted, lot, market_of, price
@@ -20,11 +22,11 @@ NONE, ALL = Decimal(0), Decimal(1)
 
 
 def volume(lots: list[LotState], facts: list[Fact], scope: str = "all", **more: Any) -> Measured:
-    return INDICATORS["domestic_share_volume"](scope, market_of(lots, facts, **more))
+    return measure("domestic_share_volume", scope, market_of(lots, facts, **more))
 
 
 def value(lots: list[LotState], facts: list[Fact], scope: str = "all", **more: Any) -> Measured:
-    return INDICATORS["domestic_share_value"](scope, market_of(lots, facts, **more))
+    return measure("domestic_share_value", scope, market_of(lots, facts, **more))
 
 
 MADE = lot(made=1, consumed=60, available=20)

@@ -10,8 +10,9 @@ import pytest
 
 from services.supply.facts import Fact
 from services.supply.goals import Goal
+from services.supply.kept import Kept, by_product
 from services.supply.lot import LotState
-from services.supply.measure import Ledger, picture
+from services.supply.measure import Ledger, picture, windows_of
 from services.supply.obligations import Obligation
 from services.supply.registry import Registry
 from tests.supply_given import GTIN, gtin
@@ -32,9 +33,10 @@ def signed(met_by: str | None = None, **told: Any) -> Fact:
 def obligation(
     *facts: Fact, lots: Iterable[LotState] = (), exported_on: dict[tuple[int, str], date] | None = None, on: date = ON
 ) -> Obligation:
-    """The one obligation that there is."""
-    ledger = Ledger(on, list(lots), {}, exported_on or {}, Registry(facts))
-    (found,) = picture(ledger, GOALS, {}, STEPS).obligations
+    """The one milestone that there is."""
+    ledger = Ledger(on, by_product(lots), {}, exported_on or {}, Registry(facts))
+    drawn = picture(ledger, GOALS, {}, Kept(STEPS, windows_of(GOALS)))
+    (found,) = [item for item in drawn.obligations if item.kind == "milestone"]
     return found
 
 
