@@ -150,7 +150,7 @@ class Deliveries:
     async def _deliver(self, claimed: Claimed) -> None:
         request = prepare(claimed, self._clock.real_now())
         attempt = await self._sender.post(request)
-        outcome = retry.outcome(attempt, claimed.number, self._chance(), self._clock.real_now())
+        outcome = retry.outcome(attempt, claimed.round_number, self._chance(), self._clock.real_now())
         metrics.ATTEMPTS.labels(type(outcome).__name__.lower()).inc()
         metrics.ATTEMPT_SECONDS.observe(attempt.seconds)
         if claimed.number > 1:
@@ -184,6 +184,6 @@ def prepare(claimed: Claimed, now: datetime) -> Request:
     """The signed request of one attempt. The body is the same for every attempt, the signature's time is not."""
     identity = str(claimed.id)
     body = payload.body(claimed.message, claimed.endpoint.format, identity)
-    headers = {"content-type": payload.CONTENT_TYPE}
+    headers = {**claimed.endpoint.headers, "content-type": payload.CONTENT_TYPE}
     headers |= signature.headers(claimed.endpoint.secrets(now), identity, now, body)
     return Request(claimed.endpoint.url, headers, body)

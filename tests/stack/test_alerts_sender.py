@@ -6,8 +6,7 @@ import asyncio
 import gzip
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -24,29 +23,10 @@ from services.alerts.names import Names
 from services.alerts.retry import Attempt
 from services.alerts.sender import RESPONSE_HEAD_BYTES, Request, Sender
 from shared.clock import RealClock
+from tests.stack.hostile import OK, Behaviour, answering, drip, hang, pour, request_of, reset, serving
 
 TIMEOUT_SECONDS = 1.0
 LOCAL = Policy(allowed=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The base URL of a server that treats each connection by `behaviour`."""
-
-    async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await behaviour(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(treat, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -56,55 +36,11 @@ async def sender() -> AsyncIterator[Sender]:
     await made.close()
 
 
-async def request_of(reader: asyncio.StreamReader) -> bytes:
-    """Reads one request whole; its head."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-    await reader.readexactly(int(length.split(b":")[1]))
-    return head
-
-
-def answering(*parts: bytes, then: Behaviour | None = None) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await request_of(reader)
-        for part in parts:
-            writer.write(part)
-        await writer.drain()
-        if then is not None:
-            await then(reader, writer)
-
-    return behave
-
-
-async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x" * 65536)
-        await writer.drain()
-
-
-async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
-async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
-
-
 async def post(sender: Sender, url: str) -> Attempt:
     started = time.perf_counter()
     attempt = await sender.post(Request(url, {"content-type": "application/json"}, b"{}"))
     assert time.perf_counter() - started < TIMEOUT_SECONDS + 1
     return attempt
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col
@@ -15,11 +15,11 @@ from sqlmodel import col
 from services.alerts.claim import Claimed, Result
 from services.alerts.endpoint import Endpoint
 from services.alerts.patience import transaction
-from services.alerts.payload import Message
+from services.alerts.payload import Message, together
 from services.alerts.retry import Again, Delivered, Gone
 from services.alerts.rows import endpoint_of
 from services.alerts.store.endpoints import EndpointStore
-from services.alerts.tables import AttemptRow, EndpointRow
+from services.alerts.tables import AttemptRow, ChangeRow, EndpointRow
 
 # The due heads of lanes, for each endpoint as many as it has room for. A lane's later messages wait for its head, also
 # while another instance has it: it stays pending until its outcome is known, due again when its lease ends.
@@ -43,7 +43,8 @@ WITH head AS (
 ), claimed AS (
     UPDATE deliveries AS delivery SET next_attempt_at = :lease_until, tries = delivery.tries + 1
     FROM head WHERE delivery.id = head.id
-    RETURNING delivery.id, delivery.endpoint, delivery.lane, delivery.change, delivery.tries
+    RETURNING delivery.id, delivery.endpoint, delivery.lane, delivery.change, delivery.changes, delivery.tries,
+        delivery.first_try, delivery.transition AS shown
 )
 SELECT claimed.*, change.transition, change.at, change.snapshot
 FROM claimed JOIN changes AS change ON change.id = claimed.change
@@ -105,14 +106,16 @@ class DeliveryStore:
         }
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(_CLAIM, asked)).mappings().all()
+            grouped = await _messages(connection, {number for row in rows for number in row["changes"] or ()})
         return [
             Claimed(
                 id=row["id"],
                 number=row["tries"],
+                round_number=row["tries"] - row["first_try"],
                 lane=row["lane"],
                 change=row["change"],
                 endpoint=endpoints[row["endpoint"]],
-                message=Message(row["transition"], row["at"], row["snapshot"]),
+                message=_message(row, grouped),
             )
             for row in rows
         ]
@@ -146,6 +149,21 @@ class DeliveryStore:
         for endpoint, since in failing:
             if now - since >= self._give_up and endpoint not in gone:
                 await self._endpoints.disable(connection, endpoint, f"every attempt has failed since {since:%Y-%m-%d}")
+
+
+async def _messages(connection: AsyncConnection, numbers: set[int]) -> dict[int, Message]:
+    """The changes that groups tell together, by number."""
+    if not numbers:
+        return {}
+    chosen = select(ChangeRow).where(col(ChangeRow.id).in_(numbers))
+    rows = (await connection.execute(chosen)).mappings()
+    return {row["id"]: Message(row["transition"], row["at"], row["snapshot"]) for row in rows}
+
+
+def _message(row: RowMapping, grouped: Mapping[int, Message]) -> Message:
+    if row["changes"] is None:
+        return Message(row["transition"], row["at"], row["snapshot"])
+    return together([grouped[number] for number in row["changes"]], row["shown"])
 
 
 def _attempt(result: Result) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col
@@ -15,10 +15,10 @@ from sqlmodel import col
 from services.alerts.alert import Change
 from services.alerts.endpoint import Endpoint
 from services.alerts.patience import transaction
-from services.alerts.rows import endpoint_of, endpoint_signal, filter_columns
+from services.alerts.rows import endpoint_of, endpoint_state, filter_columns
 from services.alerts.store.alerts import AlertStore, NotFound
 from services.alerts.store.changes import delivery_row, record
-from services.alerts.tables import DeliveryRow, EndpointRow, SubjectRow
+from services.alerts.tables import DeliveryRow, EndpointRow
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
 
@@ -38,6 +38,8 @@ class EndpointStore:
             "url": endpoint.url,
             "format": endpoint.format.value,
             "rate": endpoint.rate,
+            "level": endpoint.level,
+            "headers": dict(endpoint.headers),
             "description": endpoint.description,
             "secret": endpoint.secret,
             "enabled": endpoint.enabled,
@@ -87,7 +89,7 @@ class EndpointStore:
     async def send_test(self, endpoint: Endpoint, change: Change) -> uuid.UUID:
         """Has `change` delivered to `endpoint` alone; the id of the delivery."""
         async with transaction(self._engine) as connection:
-            [number] = await record(connection, [change], self._clock)
+            [number], _ = await record(connection, [change], self._clock)
             row = delivery_row(endpoint, change, number, self._clock)
             await connection.execute(insert(DeliveryRow).values(row))
         self._wakeups.changed()
@@ -95,11 +97,7 @@ class EndpointStore:
         return identity
 
     async def _signal(self, connection: AsyncConnection, endpoint: Endpoint) -> None:
-        held = await connection.scalar(
-            select(col(SubjectRow.version)).where(col(SubjectRow.subject) == f"endpoint/{endpoint.id}")
-        )
-        version = max((held or 0) + 1, int(self._clock.real_now().timestamp() * 1_000_000))
-        await self._alerts.apply_within(connection, [endpoint_signal(endpoint, version, self._clock)])
+        await self._alerts.signal_within(connection, f"endpoint/{endpoint.id}", endpoint_state(endpoint))
 
 
 async def _change(connection: AsyncConnection, endpoint: uuid.UUID, columns: Mapping[str, Any]) -> Endpoint:
