@@ -45,10 +45,10 @@ async def one_delivery(delivery: str, running: Running, _: Reader) -> Response:
 @router.post(
     "/deliveries/{delivery}/resend", status_code=202, responses={409: {"description": "Its endpoint was removed"}}
 )
-async def resend(delivery: str, running: Running, _: Operator) -> Response:
+async def resend(delivery: str, running: Running, caller: Operator) -> Response:
     """202: it is sent now with the same webhook-id, and by the schedule again if that fails."""
     try:
-        await running.recovery.resend(identity(delivery, "delivery"))
+        await running.recovery.resend(identity(delivery, "delivery"), caller.name)
     except NotFound:
         raise not_found("delivery", delivery) from None
     except Removed:

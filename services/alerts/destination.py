@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NoReturn
 
@@ -16,6 +17,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 URL_MAX_LENGTH: Final = 2048
+REMEMBERED: Final = 1_000  # URLs that were read before: there are as many as endpoints
 # Whole blocks are refused that are not plain public unicast.
 # Source: IANA special-purpose address registries for IPv4 and IPv6, and the addresses of cloud metadata services.
 REFUSED: Final = tuple(
@@ -81,6 +83,7 @@ class Destination:
         return self.url.scheme == "http"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def destination(text: str) -> Destination:
     """The destination that `text` names. Raises Invalid: a scheme, host or port that no webhook has."""
     if len(text) > URL_MAX_LENGTH:

@@ -17,7 +17,7 @@ from services.alerts.destination import Policy, check, destination
 from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.names import Names
 from services.alerts.parts import Parts
-from services.alerts.requests import MomentCursor, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, body_of, identity, listing, moment, not_found
 from services.alerts.rows import filter_columns
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
@@ -128,7 +128,7 @@ async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
 
 
 @router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
-async def change_endpoint(endpoint: str, request: Request, running: Running, _: Operator) -> Response:
+async def change_endpoint(endpoint: str, request: Request, running: Running, caller: Operator) -> Response:
     body = await body_of(request, EndpointChanges)
     check_headers(body.headers or {})
     if body.url is not None:
@@ -137,39 +137,39 @@ async def change_endpoint(endpoint: str, request: Request, running: Running, _: 
     if not columns:
         return json_response((await _found(endpoint, running)).as_json())
     try:
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
 
 
 @router.delete("/endpoints/{endpoint}", status_code=204)
-async def remove_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """204; what was still to be delivered to it has failed."""
     try:
-        await running.endpoints.remove(identity(endpoint, "endpoint"))
+        await running.endpoints.remove(identity(endpoint, "endpoint"), caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return Response(status_code=204)
 
 
 @router.post("/endpoints/{endpoint}/enable")
-async def enable_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the endpoint; what waited for it is sent now."""
     try:
         columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
 
 
 @router.post("/endpoints/{endpoint}/rotate-secret")
-async def rotate_secret(endpoint: str, running: Running, _: Operator) -> Response:
+async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
     overlap = timedelta(hours=running.settings.secret_overlap_hours)
     try:
-        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap)
+        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     until = changed.former_secret_until
@@ -187,15 +187,13 @@ async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Re
 
 
 @router.post("/endpoints/{endpoint}/recover", status_code=202)
-async def recover(endpoint: str, since: datetime, running: Running, _: Operator) -> Response:
+async def recover(endpoint: str, since: datetime, running: Running, caller: Operator) -> Response:
     """202 with how many messages since then are sent that failed, or were told while it was disabled.
 
     At most so many at once: `next` is the time to ask for again, null when that was all.
     """
     found = await _found(endpoint, running)
-    if since.tzinfo is None:
-        raise Invalid([Fault("since", "type", "a time needs an offset")])
-    done = await running.recovery.recover(found, since)
+    done = await running.recovery.recover(found, moment("since", since), caller.name)
     following = None if done.following is None else rfc3339(done.following)
     return json_response({"recovered": done.count, "next": following}, 202)
 

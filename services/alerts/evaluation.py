@@ -107,7 +107,7 @@ def _apply(rule: Rule, facts: Facts, leading: dict[str, Any], done: Evaluation, 
     done.plans[rule.name] = rule.plan
     try:
         verdict = rule.judge(facts)
-        if verdict is not Verdict.UNKNOWN:
+        if _matters(verdict, done.alerts.get(rule.name)):
             seen = _observed(rule, facts, leading, verdict, done, now)
             _record(done, rule.name, lifecycle.step(done.alerts.get(rule.name), seen, now))
         day = next_change(rule, facts, verdict, day_of(now))
@@ -118,6 +118,12 @@ def _apply(rule: Rule, facts: Facts, leading: dict[str, Any], done: Evaluation, 
     if fires_at is not None and fires_at <= now:
         fires_at = None  # it passed while nothing was known: the next signal decides, and looking again would not
     done.wake_at = _earlier(_earlier(done.wake_at, fires_at), None if day is None else start_of(day))
+
+
+def _matters(verdict: Verdict, held: Alert | None) -> bool:
+    """Whether the verdict can change anything: most rules say of most signals that all is well."""
+    is_open = held is not None and held.is_open
+    return verdict is Verdict.HOLDS or (is_open and verdict is not Verdict.UNKNOWN)
 
 
 def _observed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,7 +18,6 @@ from shared.kafka import security
 
 SUBJECT: Final = "pipeline/ledger"
 STEP_SECONDS: Final = 60  # a signal for every step that it is late, and when it no longer is
-READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 def state_of(newest_at: datetime, now: datetime) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def state_of(newest_at: datetime, now: datetime) -> dict[str, Any]:
 
 
 class Pipeline:
-    """One loop a process. While Kafka is away nothing is known, and nothing is signalled."""
+    """One loop a process. Nothing is signalled before the first checkpoint is known; Kafka away is late as well."""
 
     def __init__(
         self, settings: AlertsSettings, clock: Clock, tell: Callable[[str, dict[str, Any]], Awaitable[object]]
@@ -37,6 +35,7 @@ class Pipeline:
         self._settings = settings
         self._clock = clock
         self._tell = tell
+        self._newest_at: datetime | None = None
         self._told: int | None = None
 
     async def run(self) -> None:
@@ -45,18 +44,27 @@ class Pipeline:
 
     async def _session(self) -> None:
         """Raises Transient when Kafka or the database goes away."""
-        consumer = AIOKafkaConsumer(**security(self._settings), group_id=None, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            topics.CHECKPOINTS, **security(self._settings), group_id=None, enable_auto_commit=False
+        )
         try:
             await consumer.start()
+            await _to_the_newest(consumer)
             while True:
-                newest = await _newest(consumer)
-                if newest is not None:
-                    await self.look(newest)
-                await asyncio.sleep(self._settings.pipeline_poll_seconds)
-        except (KafkaError, OSError, TimeoutError) as error:
+                await self._follow(consumer)
+        except (KafkaError, OSError) as error:
             raise Transient("Kafka is away") from error
         finally:
             await consumer.stop()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        taken = await consumer.getmany(timeout_ms=int(self._settings.pipeline_poll_seconds * 1000))
+        stamps = [record.timestamp for records in taken.values() for record in records]
+        if stamps:
+            newest_at = datetime.fromtimestamp(max(stamps) / 1000, UTC)
+            self._newest_at = max(newest_at, self._newest_at or newest_at)
+        if self._newest_at is not None:
+            await self.look(self._newest_at)
 
     async def look(self, newest_at: datetime) -> None:
         """Signals how late the newest checkpoint is, if that has changed by a step."""
@@ -66,21 +74,13 @@ class Pipeline:
             self._told = state["late_seconds"]
 
 
-async def _newest(consumer: AIOKafkaConsumer) -> datetime | None:
-    """When Kafka took the newest checkpoint, real time; None if there has never been one."""
-    partitions = [TopicPartition(topics.CHECKPOINTS, n) for n in await _partitions(consumer)]
-    consumer.assign(partitions)
+async def _to_the_newest(consumer: AIOKafkaConsumer) -> None:
+    """Goes to the last record of every partition."""
+    partitions = [
+        TopicPartition(topics.CHECKPOINTS, n) for n in consumer.partitions_for_topic(topics.CHECKPOINTS) or ()
+    ]
+    if not partitions:
+        raise Transient(f"topic {topics.CHECKPOINTS} is not there")
     begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    found = []
     for partition in partitions:
-        if ends[partition] > begins[partition]:
-            consumer.assign([partition])
-            consumer.seek(partition, ends[partition] - 1)
-            record = await asyncio.wait_for(consumer.getone(partition), READ_TIMEOUT_SECONDS)
-            found.append(datetime.fromtimestamp(record.timestamp / 1000, UTC))
-    return max(found, default=None)
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topics.CHECKPOINTS) or set()
+        consumer.seek(partition, max(begins[partition], ends[partition] - 1))

@@ -8,11 +8,11 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.muting import BadPattern, Matcher, Op, Silence
-from services.alerts.requests import MomentCursor, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, body_of, identity, listing, moment, not_found
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.silences import SILENCES_MAX, TooManySilences
 from shared.errors import Fault, Invalid, Problem
@@ -40,8 +40,8 @@ class NewSilence(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     matchers: Annotated[tuple[MatcherBody, ...], AS_TUPLE, Field(min_length=1, max_length=MATCHERS_MAX)]
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime
+    starts_at: datetime | None = None
+    ends_at: datetime
     reason: str = Field(min_length=1, max_length=1000)
 
 
@@ -65,8 +65,8 @@ async def create_silence(request: Request, running: Running, caller: Operator) -
     silence = Silence(
         id=uuid.uuid4(),
         matchers=_matchers(body),
-        starts_at=body.starts_at or now,
-        ends_at=body.ends_at,
+        starts_at=now if body.starts_at is None else moment("starts_at", body.starts_at),
+        ends_at=moment("ends_at", body.ends_at),
         reason=body.reason,
         created_by=caller.name,
         created_at=running.clock.real_now(),

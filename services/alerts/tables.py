@@ -116,6 +116,8 @@ class AlertRow(Row, table=True):
         Index("alerts_of_subject", "subject", "rule", text("opened_version DESC")),
         Index("alerts_newest", text("started_at DESC"), text("id DESC")),
         Index("alerts_by_state", "state", text("started_at DESC"), text("id DESC")),
+        Index("alerts_by_rule", "rule", text("started_at DESC"), text("id DESC")),
+        Index("alerts_by_severity", "severity", text("started_at DESC"), text("id DESC")),
         Index("alerts_covers", "covers", postgresql_using="gin", postgresql_where=text("covers <> '{}'")),
         Index("alerts_muted", "muted_by", postgresql_using="gin", postgresql_where=text("muted_by <> '{}'")),
     )
@@ -286,6 +288,20 @@ class AttemptRow(Row, table=True):
     seconds: float
     response_head: str | None = _text(nullable=True)
     error: str | None = _text(nullable=True)
+
+
+class AuditRow(Row, table=True):
+    """What a person changed: who, when (real time), what. Acknowledgements are in the alert's history instead."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_of_subject", "subject", "id"),)
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    at: datetime = _instant()
+    by: str = _text()
+    action: str = _text()
+    subject: str = _text()
+    detail: dict[str, Any] = _json()
 
 
 class LeaseRow(Row, table=True):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.alerts.endpoint import Filter, Format
 from services.alerts.facts import Signal
@@ -256,7 +257,7 @@ async def test_a_delivery_that_failed_is_sent_again_by_hand_with_its_id_and_a_ne
         assert await world.deliver() == 1
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"
-    await world.recovery.resend(uuid.UUID(delivery["id"]))
+    await world.recovery.resend(uuid.UUID(delivery["id"]), "ann")
     assert await world.deliver() == 1
     world.clock.advance(timedelta(seconds=5))
     assert await world.deliver() == 1
@@ -264,7 +265,7 @@ async def test_a_delivery_that_failed_is_sent_again_by_hand_with_its_id_and_a_ne
     assert (delivery["state"], len(delivery["attempts"])) == ("delivered", 10)
     assert len(set(world.wire.ids())) == 1
     with pytest.raises(NotFound):
-        await world.recovery.resend(uuid.uuid4())
+        await world.recovery.resend(uuid.uuid4(), "ann")
 
 
 async def test_what_is_being_sent_is_not_sent_beside_it(world: World) -> None:
@@ -275,7 +276,7 @@ async def test_what_is_being_sent_is_not_sent_beside_it(world: World) -> None:
     while not world.wire.requests:
         await asyncio.sleep(0)
     [delivery] = await world.sent()
-    await world.recovery.resend(uuid.UUID(delivery["id"]))
+    await world.recovery.resend(uuid.UUID(delivery["id"]), "ann")
     assert await world.deliver() == 0
     sending.cancel()
 
@@ -287,17 +288,17 @@ async def test_an_endpoint_gets_what_failed_and_what_it_missed_while_it_was_disa
     await world.deliver()
     await world.signal(goal("on_track", 2), Signal("goal/value", 1, NOW, goal("at_risk").data))
     assert await world.deliver() == 0
-    await world.endpoints.change(made.id, {"enabled": True, "disabled_reason": None, "failing_since": None})
+    await world.endpoints.change(made.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, "ann")
     found = await world.queries.endpoint(made.id)
     assert found is not None
-    done = await world.recovery.recover(found, NOW)
+    done = await world.recovery.recover(found, NOW, "ann")
     assert (done.count, done.following) == (2, None)
     assert await world.deliver(rounds=3) == 2
     assert world.wire.told() == ["firing", "firing", "resolved"]
-    assert (await world.recovery.recover(found, NOW)).count == 0
-    await world.endpoints.remove(made.id)
+    assert (await world.recovery.recover(found, NOW, "ann")).count == 0
+    await world.endpoints.remove(made.id, "ann")
     with pytest.raises(Removed):
-        await world.recovery.resend(uuid.UUID((await world.sent())[0]["id"]))
+        await world.recovery.resend(uuid.UUID((await world.sent())[0]["id"]), "ann")
 
 
 async def test_stats_say_what_came_of_an_endpoint(world: World) -> None:
@@ -322,3 +323,43 @@ async def test_own_headers_are_sent_along(world: World) -> None:
     assert (headers["Authorization"], headers["X-Team"]) == ("Bearer secret", "ops")
     assert made.as_json()["headers"] == ["Authorization", "X-Team"]
     assert "Bearer secret" not in json.dumps(made.as_json()) + repr(made)
+
+
+async def test_changed_rules_judge_again_without_a_restart_and_open_alerts_keep_their_history(world: World) -> None:
+    await world.endpoint(ONE)
+    world.rules = rule_set(PATIENT_RULE)
+    await world.signal(goal("off_track"))
+    before = await only_alert(world)
+    store = world.alerts
+    milder = RuleSet(rule_set(PATIENT_RULE.replace("severity: warning", "severity: info")).rules, "milder")
+    await store.change_rules(milder)
+    await store.wake(100)
+    after = await only_alert(world)
+    assert (after["id"], after["severity"], after["state"]) == (before["id"], "info", "firing")
+    assert await world.history(after["id"]) == ["firing"]
+    await store.change_rules(RuleSet((), "none"))
+    await store.wake(100)
+    assert await world.history(after["id"]) == ["firing", "resolved"]
+    assert await world.deliver(rounds=2) == 2
+
+
+async def test_what_a_person_changes_is_kept_with_who_and_when_and_without_secrets(world: World) -> None:
+    made = await world.endpoint(ONE, headers={"Authorization": "Bearer hidden"})
+    await world.endpoints.change(made.id, {"level": 2}, "bob")
+    await world.endpoints.rotate(made.id, "whsec_bmV3", HOUR, "bob")
+    silence = await world.silence("rule", "x", HOUR)
+    await world.silences.end(silence.id, "eve")
+    await world.recovery.recover(made, NOW, "eve")
+    await world.endpoints.remove(made.id, "bob")
+    async with world.engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT by, action, subject, detail::text FROM audit ORDER BY id"))).all()
+    assert [(by, action) for by, action, _, _ in rows] == [
+        ("ann", "endpoint_created"),
+        ("bob", "endpoint_changed"),
+        ("bob", "secret_rotated"),
+        ("ann", "silence_created"),
+        ("eve", "silence_ended"),
+        ("eve", "endpoint_recovered"),
+        ("bob", "endpoint_removed"),
+    ]
+    assert not any(made.secret in row[3] or "hidden" in row[3] or "bmV3" in row[3] for row in rows)

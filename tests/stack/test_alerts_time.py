@@ -146,7 +146,7 @@ async def test_410_disables_the_endpoint_and_raises_an_alert_that_others_are_tol
     await world.deliver()
     assert world.wire.told("https://gone.example/") == ["firing"]
 
-    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None})
+    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, "ann")
     assert ("endpoint-disabled", "resolved") in await world.states()
 
 
@@ -186,7 +186,7 @@ async def test_a_rate_is_kept(world: World) -> None:
 async def test_a_removed_endpoint_gets_nothing_more(world: World) -> None:
     removed = await world.endpoint()
     await world.signal(goal("off_track"))
-    await world.endpoints.remove(removed.id)
+    await world.endpoints.remove(removed.id, "ann")
     assert await world.deliver() == 0
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -251,9 +251,17 @@ class AlertStore:
 
 async def _lock(connection: AsyncConnection, signals: Sequence[Signal], now: datetime) -> list[Signal]:
     """The held signals of the same subjects, locked in one order everywhere; a new subject has NO_VERSION."""
-    subjects = sorted({signal.subject for signal in signals})
-    new = [{"subject": subject, "version": NO_VERSION, "at": now, "data": {}} for subject in subjects]
-    await connection.execute(insert(SubjectRow).on_conflict_do_nothing(), new)
+    subjects = {signal.subject for signal in signals}
+    held = await _locked(connection, subjects)
+    unknown = sorted(subjects - {signal.subject for signal in held})
+    if unknown:
+        new = [{"subject": subject, "version": NO_VERSION, "at": now, "data": {}} for subject in unknown]
+        await connection.execute(insert(SubjectRow).on_conflict_do_nothing(), new)
+        held += await _locked(connection, unknown)
+    return held
+
+
+async def _locked(connection: AsyncConnection, subjects: Collection[str]) -> list[Signal]:
     chosen = select(SubjectRow).where(col(SubjectRow.subject).in_(subjects)).order_by(col(SubjectRow.subject))
     rows = (await connection.execute(chosen.with_for_update())).mappings()
     return [signal_of(row) for row in rows]

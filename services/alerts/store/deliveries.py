@@ -28,7 +28,7 @@ WITH head AS (
     SELECT due.id
     FROM unnest(CAST(:endpoints AS uuid[]), CAST(:rooms AS int[])) AS slot (endpoint, room)
     CROSS JOIN LATERAL (
-        SELECT delivery.id
+        SELECT delivery.id, delivery.next_attempt_at, delivery.change
         FROM deliveries AS delivery
         WHERE delivery.endpoint = slot.endpoint AND delivery.state = 'pending' AND delivery.next_attempt_at <= :now
           AND NOT EXISTS (
@@ -40,6 +40,8 @@ WITH head AS (
         LIMIT slot.room
         FOR UPDATE SKIP LOCKED
     ) AS due
+    ORDER BY due.next_attempt_at, due.change
+    LIMIT :most
 ), claimed AS (
     UPDATE deliveries AS delivery SET next_attempt_at = :lease_until, tries = delivery.tries + 1
     FROM head WHERE delivery.id = head.id
@@ -95,12 +97,21 @@ class DeliveryStore:
             return [endpoint_of(row) for row in rows]
 
     async def claim(
-        self, endpoints: Mapping[uuid.UUID, Endpoint], rooms: Mapping[uuid.UUID, int], now: datetime, lease: timedelta
+        self,
+        endpoints: Mapping[uuid.UUID, Endpoint],
+        rooms: Mapping[uuid.UUID, int],
+        most: int,
+        now: datetime,
+        lease: timedelta,
     ) -> list[Claimed]:
-        """Due heads of lanes, at most `rooms` for each endpoint; they are this instance's for `lease`."""
+        """Due heads of lanes, those first that have been due longest: `most` of all and `rooms` for each endpoint.
+
+        They are this instance's for `lease`.
+        """
         asked = {
             "endpoints": list(rooms),
             "rooms": list(rooms.values()),
+            "most": most,
             "now": now,
             "lease_until": now + lease,
         }

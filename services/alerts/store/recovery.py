@@ -16,17 +16,18 @@ from sqlmodel import col
 from services.alerts.endpoint import Endpoint
 from services.alerts.patience import transaction
 from services.alerts.store.alerts import NotFound
+from services.alerts.store.audit import audit
 from services.alerts.store.changes import missed_delivery
 from services.alerts.tables import DeliveryRow, EndpointRow
 from services.alerts.wakeups import Wakeups
-from shared.clock import Clock
+from shared.clock import Clock, rfc3339
 
 RECOVER_MAX: Final = 5_000
 # While an attempt is under way nothing is changed: it is being sent.
 _AGAIN: Final = """
 UPDATE deliveries AS delivery
 SET state = 'pending', next_attempt_at = :now, first_try = delivery.tries, finished_at = NULL
-WHERE {which} AND delivery.tries = (SELECT count(*) FROM attempts WHERE attempts.delivery = delivery.id)
+WHERE {which} AND delivery.tries = (SELECT coalesce(max(number), 0) FROM attempts WHERE attempts.delivery = delivery.id)
 """
 _ONE_AGAIN: Final = text(_AGAIN.format(which="delivery.id = :delivery"))
 _FAILED_AGAIN: Final = text(_AGAIN.format(which="delivery.id = ANY(:deliveries)"))
@@ -65,7 +66,7 @@ class Recovery:
         self._clock = clock
         self._wakeups = wakeups
 
-    async def resend(self, delivery: uuid.UUID) -> None:
+    async def resend(self, delivery: uuid.UUID, by: str) -> None:
         """Has a delivery sent now, whatever came of it before. Raises NotFound, Removed."""
         there = select(col(DeliveryRow.id), col(EndpointRow.deleted_at)).join(
             EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint)
@@ -77,9 +78,10 @@ class Recovery:
             if found[1] is not None:
                 raise Removed
             await connection.execute(_ONE_AGAIN, {"delivery": delivery, "now": self._clock.real_now()})
+            await audit(connection, self._clock.real_now(), by, "delivery_resent", delivery, {})
         self._wakeups.changed("deliveries")
 
-    async def recover(self, endpoint: Endpoint, since: datetime) -> Recovered:
+    async def recover(self, endpoint: Endpoint, since: datetime, by: str) -> Recovered:
         """Has everything sent that failed since then, or was told while `endpoint` took nothing; so many at most."""
         asked = {"endpoint": endpoint.id, "since": since, "most": RECOVER_MAX}
         async with transaction(self._engine) as connection:
@@ -90,6 +92,8 @@ class Recovery:
             await connection.execute(_FAILED_AGAIN, again)
             if rows:
                 await connection.execute(insert(DeliveryRow).on_conflict_do_nothing(), rows)
+            detail = {"since": rfc3339(since), "recovered": len(failed) + len(rows)}
+            await audit(connection, self._clock.real_now(), by, "endpoint_recovered", endpoint.id, detail)
         self._wakeups.changed("deliveries")
         full = [found[-1][1] for found in (failed,) if len(found) == RECOVER_MAX]
         full += [missed[-1]["recorded_at"]] if len(missed) == RECOVER_MAX else []

@@ -14,6 +14,7 @@ from services.alerts.muting import Silence
 from services.alerts.patience import transaction
 from services.alerts.rows import silence_of
 from services.alerts.store.alerts import NotFound
+from services.alerts.store.audit import audit
 from services.alerts.store.muting import look_again
 from services.alerts.tables import SilenceRow
 from services.alerts.wakeups import Wakeups
@@ -50,6 +51,8 @@ class SilenceStore:
             if (await connection.scalar(open_ones) or 0) >= SILENCES_MAX:
                 raise TooManySilences
             await connection.execute(insert(SilenceRow).values(row))
+            shown = silence.as_json(self._clock.now())
+            await audit(connection, silence.created_at, silence.created_by, "silence_created", silence.id, shown)
 
     async def end(self, identity: uuid.UUID, by: str) -> Silence:
         """The silence, which now has ended; one that had ended before stays as it was. Raises NotFound."""
@@ -67,6 +70,7 @@ class SilenceStore:
             if row is None:
                 raise NotFound
             silence = silence_of(row)
+            await audit(connection, self._clock.real_now(), by, "silence_ended", identity, silence.as_json(now))
             await look_again(connection, [silence.token])
         self._wakeups.changed("timers")
         return silence
