@@ -28,7 +28,7 @@ help: ## Tell what can be done
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
 	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its three parts"
-	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history"
+	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history,alerts,latency"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash
 
@@ -62,7 +62,7 @@ bench-long: $(INSTALLED) ## The same with 20,000,000 movements already there
 test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps (LAWS_SEED=<seed> repeats a run); alerts killed for two minutes
 	@LAWS_STEPS_PURE=$${LAWS_STEPS_PURE:-190000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/unit/test_supply_laws.py
 	@LAWS_STEPS_POSTGRESQL=$${LAWS_STEPS_POSTGRESQL:-10000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_supply_laws.py --services=
-	@ALERTS_KILL_CHANGES=5000 ALERTS_KILL_SECONDS=120 timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_alerts_kill.py -s
+	@ALERTS_KILL_CHANGES=5000 ALERTS_KILL_SECONDS=120 ALERTS_KILL_INSTANCES=3 timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_alerts_kill.py -s
 
 check-rules: $(INSTALLED) ## Read the rules of alerts and run their tests; names file and line of what is wrong
 	@$(BIN)/python -m services.alerts.check_rules $(RULES)
