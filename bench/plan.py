@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from bench import rate
+from bench.alerts import alerts
+from bench.alerts_latency import latency
 from bench.as_of import as_of
 from bench.expected import NOTHING
 from bench.fill import fill
@@ -20,7 +22,9 @@ from bench.report import contestant
 from bench.watch import Measured, TooShort, peak_memory_mb
 from deploy.local.progress import Steps
 
-RATE, TWO, AS_OF, REBUILD, HISTORY = ALL = ("rate", "two", "as_of", "rebuild", "history")
+RATE, TWO, AS_OF, REBUILD, HISTORY = OF_THE_LEDGER = ("rate", "two", "as_of", "rebuild", "history")
+ALERTS, LATENCY = OF_ALERTS = ("alerts", "latency")
+ALL: Final = (*OF_THE_LEDGER, *OF_ALERTS)
 TRIAL_SHARE: Final = 0.12
 
 
@@ -49,14 +53,20 @@ class Bench:
         """Everything asked for. Raises Wrong, Failed, NotWritten or Unsafe: then nothing is told."""
         with self._steps.step("an empty database"):
             self.settings = asyncio.run(self.ground.prepare())
-        self._fill("filling the topic", range(1))
+        if set(self.asked.only) & set(OF_THE_LEDGER):
+            self._fill("filling the topic", range(1))
         if RATE in self.asked.only:
             self._rates()
         if TWO in self.asked.only:
             self._two()
         if {AS_OF, REBUILD, HISTORY} & set(self.asked.only):
             self._past()
-        self.results["memory"] = {"supply_peak_mb": max(self._peaks, default=0.0)}
+        if self._peaks:
+            self.results["memory"] = {"supply_peak_mb": max(self._peaks)}
+        if ALERTS in self.asked.only:
+            self.results |= alerts(self.ground, self.asked.rounds, self._steps)
+        if LATENCY in self.asked.only:  # last: what it sends stays in the topics
+            self.results[LATENCY] = latency(self.ground, self._steps)
 
     def _fill(self, title: str, chunks: range) -> None:
         wanted = len(chunks) * self.market.events
