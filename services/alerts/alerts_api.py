@@ -47,12 +47,12 @@ async def list_alerts(
     last = decode_cursor(cursor, MomentCursor)
     after = None if last is None else (last.at, last.id)
     filters = {"state": state, "severity": severity, "rule": rule, "subject": subject}
-    return json_response(listing(await running.queries.alerts(filters, limit, after)))
+    return json_response(listing(await running.queries.alerts(filters, limit, after, running.clock.now())))
 
 
 @router.get("/alerts/{alert}")
 async def one_alert(alert: str, running: Running, _: Reader) -> Response:
-    found = await running.queries.alert(identity(alert, "alert"))
+    found = await running.queries.alert(identity(alert, "alert"), running.clock.now())
     if found is None:
         raise not_found("alert", alert)
     return json_response(found)

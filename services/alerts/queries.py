@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
+from services.alerts.alert import Alert
 from services.alerts.endpoint import Endpoint
 from services.alerts.muting import Silence
 from services.alerts.patience import transaction
@@ -45,19 +46,24 @@ class Queries:
         self._engine = engine
 
     async def alerts(
-        self, filters: dict[str, str | None], limit: int, after: tuple[datetime, uuid.UUID] | None
+        self,
+        filters: dict[str, str | None],
+        limit: int,
+        after: tuple[datetime, uuid.UUID] | None,
+        now: datetime | None = None,
     ) -> Page:
-        """Alerts, the newest first; `filters` by column."""
+        """Alerts, the newest first; `filters` by column. At `now`, domain time, silences since made are shown too."""
         chosen = select(AlertRow).where(*_equal(AlertRow, filters))
         key = (col(AlertRow.started_at), col(AlertRow.id))
         if after is not None:
             chosen = chosen.where(tuple_(*key) < tuple_(*after))
         rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
-        items = [alert_of(row).as_json() for row in rows[:limit]]
+        silences = await self._active(now)
+        items = [_shown(alert_of(row), silences, now) for row in rows[:limit]]
         return Page(items, _following(rows, limit, "started_at", "id"))
 
-    async def alert(self, alert: uuid.UUID) -> dict[str, Any] | None:
-        """One alert with its history, the oldest first."""
+    async def alert(self, alert: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | None:
+        """One alert with its history, the oldest first; `now` as above."""
         rows = await self._rows(select(AlertRow).where(col(AlertRow.id) == alert))
         if not rows:
             return None
@@ -66,7 +72,13 @@ class Queries:
             {"transition": row["transition"], "at": rfc3339(row["at"]), "by": row["by"], "why": row["why"]}
             for row in past
         ]
-        return {**alert_of(rows[0]).as_json(), "history": history}
+        return {**_shown(alert_of(rows[0]), await self._active(now), now), "history": history}
+
+    async def _active(self, now: datetime | None) -> list[Silence]:
+        if now is None:
+            return []
+        there = (col(SilenceRow.starts_at) <= now, col(SilenceRow.ends_at) > now)
+        return [silence_of(row) for row in await self._rows(select(SilenceRow).where(*there))]
 
     async def endpoints(self, limit: int, after: tuple[datetime, uuid.UUID] | None) -> Page:
         """Endpoints that have not been removed, the oldest first."""
@@ -204,6 +216,15 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _equal(table: Any, filters: dict[str, Any]) -> list[ColumnElement[bool]]:
     return [col(getattr(table, name)) == value for name, value in filters.items() if value is not None]
+
+
+def _shown(alert: Alert, silences: Sequence[Silence], now: datetime | None) -> dict[str, Any]:
+    """The alert, also muted by silences that were made since it was last looked at."""
+    if now is None or not silences or not alert.is_active:
+        return alert.as_json()
+    labels = alert.matched()
+    found = [silence.token for silence in silences if silence.mutes(labels, now)]
+    return replace(alert, muted_by=tuple(dict.fromkeys((*alert.muted_by, *found)))).as_json()
 
 
 def _tells_of(alert: uuid.UUID) -> ColumnElement[bool]:

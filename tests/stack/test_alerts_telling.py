@@ -154,6 +154,15 @@ async def test_a_silence_that_is_ended_early_lets_go_of_what_it_held_back(world:
         await world.silences.end(uuid.uuid4(), "bob")
 
 
+async def test_a_silence_shows_at_once_on_what_was_told_before_it(world: World) -> None:
+    await world.signal(goal("off_track"))
+    silence = await world.silence("rule", "goal-off-track", 5 * HOUR)
+    [shown] = (await world.queries.alerts({}, 10, None, world.clock.now())).items
+    assert shown["muted_by"] == [silence.token]
+    whole = await world.queries.alert(uuid.UUID(shown["id"]), world.clock.now() + 5 * HOUR)
+    assert whole is not None and whole["muted_by"] == []
+
+
 async def test_what_began_and_ended_in_silence_is_never_told(world: World) -> None:
     await world.endpoint(ONE)
     await world.silence("subject", "goal/volume", 5 * HOUR)
