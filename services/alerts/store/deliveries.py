@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col
 
@@ -19,7 +18,7 @@ from services.alerts.payload import Message, together
 from services.alerts.retry import Again, Delivered, Gone
 from services.alerts.rows import endpoint_of
 from services.alerts.store.endpoints import EndpointStore
-from services.alerts.tables import AttemptRow, ChangeRow, EndpointRow
+from services.alerts.tables import ChangeRow, EndpointRow
 
 # The due heads of lanes, for each endpoint as many as it has room for. A lane's later messages wait for its head, also
 # while another instance has it: it stays pending until its outcome is known, due again when its lease ends.
@@ -51,6 +50,14 @@ WITH head AS (
 SELECT claimed.*, change.transition, change.at, change.snapshot
 FROM claimed JOIN changes AS change ON change.id = claimed.change
 ORDER BY claimed.change
+""")
+_ATTEMPTS: Final = text("""
+INSERT INTO attempts (delivery, number, at, status, seconds, response_head, error)
+SELECT * FROM unnest(
+    CAST(:deliveries AS uuid[]), CAST(:numbers AS int[]), CAST(:ats AS timestamptz[]), CAST(:statuses AS int[]),
+    CAST(:seconds AS float8[]), CAST(:heads AS text[]), CAST(:errors AS text[])
+)
+ON CONFLICT DO NOTHING
 """)
 # Only the attempt that was claimed last may say how it goes on.
 _FINISH: Final = text("""
@@ -134,11 +141,11 @@ class DeliveryStore:
     async def finish(self, results: Sequence[Result], now: datetime) -> None:
         """Records attempts and how their deliveries and endpoints go on. The same twice is the same as once."""
         async with transaction(self._engine) as connection:
-            await connection.execute(
-                insert(AttemptRow).on_conflict_do_nothing(), [_attempt(result) for result in results]
-            )
+            await connection.execute(_ATTEMPTS, _attempts(results))
             await connection.execute(_FINISH, _finished(results, now))
-            await connection.execute(_FOLLOW, _following(results, now))
+            moved = [result for result in results if not _at_once(result)]
+            if moved:
+                await connection.execute(_FOLLOW, _following(moved, now))
             await self._judge_endpoints(connection, results, now)
 
     async def release(self, claimed: Iterable[Claimed], now: datetime) -> None:
@@ -177,16 +184,21 @@ def _message(row: RowMapping, grouped: Mapping[int, Message]) -> Message:
     return together([grouped[number] for number in row["changes"]], row["shown"])
 
 
-def _attempt(result: Result) -> dict[str, Any]:
-    tried = result.attempt
+def _at_once(result: Result) -> bool:
+    """Whether it was delivered by the first attempt: what waits behind it has never been put off."""
+    return result.claimed.number == 1 and isinstance(result.outcome, Delivered)
+
+
+def _attempts(results: Sequence[Result]) -> dict[str, Any]:
+    tried = [result.attempt for result in results]
     return {
-        "delivery": result.claimed.id,
-        "number": result.claimed.number,
-        "at": tried.at,
-        "status": tried.status,
-        "seconds": tried.seconds,
-        "response_head": tried.response_head,
-        "error": tried.error,
+        "deliveries": [result.claimed.id for result in results],
+        "numbers": [result.claimed.number for result in results],
+        "ats": [attempt.at for attempt in tried],
+        "statuses": [attempt.status for attempt in tried],
+        "seconds": [attempt.seconds for attempt in tried],
+        "heads": [attempt.response_head for attempt in tried],
+        "errors": [attempt.error for attempt in tried],
     }
 
 
