@@ -16,7 +16,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-proof test-long bench bench-long lint format documents lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long check-rules lint format documents lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -27,8 +27,8 @@ help: ## Tell what can be done
 	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
-	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its two parts"
-	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history,ingest"
+	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its three parts"
+	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history,ingest,alerts,latency"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash
 
@@ -62,9 +62,13 @@ bench: $(INSTALLED) ## Measure rates, answers, rebuild and memory against the ta
 bench-long: $(INSTALLED) ## The same with 20,000,000 movements already there
 	@HISTORY=20000000 exec $(BIN)/python -m bench.cli
 
-test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps; LAWS_SEED=<seed> repeats a run
+test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps (LAWS_SEED=<seed> repeats a run); alerts killed for two minutes
 	@LAWS_STEPS_PURE=$${LAWS_STEPS_PURE:-190000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/unit/test_supply_laws.py
 	@LAWS_STEPS_POSTGRESQL=$${LAWS_STEPS_POSTGRESQL:-10000} timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_supply_laws.py --services=
+	@ALERTS_KILL_CHANGES=5000 ALERTS_KILL_SECONDS=120 ALERTS_KILL_INSTANCES=3 timeout $(LONG_SECONDS) $(BIN)/python -m pytest tests/stack/test_alerts_kill.py -s
+
+check-rules: $(INSTALLED) ## Read the rules of alerts and run their tests; names file and line of what is wrong
+	@$(BIN)/python -m services.alerts.check_rules $(RULES)
 
 lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
 	@$(BIN)/ruff check $(SOURCES)

@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from bench import rate
+from bench.alerts import alerts
+from bench.alerts_latency import latency
 from bench.as_of import as_of
 from bench.expected import NOTHING
 from bench.fill import fill
@@ -21,7 +23,10 @@ from bench.report import contestant
 from bench.watch import Measured, TooShort, peak_memory_mb
 from deploy.local.progress import Steps
 
-RATE, TWO, AS_OF, REBUILD, HISTORY, INGEST = ALL = ("rate", "two", "as_of", "rebuild", "history", "ingest")
+RATE, TWO, AS_OF, REBUILD, HISTORY = OF_THE_LEDGER = ("rate", "two", "as_of", "rebuild", "history")
+ALERTS, LATENCY = OF_ALERTS = ("alerts", "latency")
+INGEST: Final = "ingest"
+ALL: Final = (*OF_THE_LEDGER, INGEST, *OF_ALERTS)
 TRIAL_SHARE: Final = 0.12
 
 
@@ -50,7 +55,7 @@ class Bench:
         """Everything asked for. Raises Wrong, Failed, NotWritten or Unsafe: then nothing is told."""
         with self._steps.step("an empty database"):
             self.settings = asyncio.run(self.ground.prepare())
-        if set(self.asked.only) - {INGEST}:
+        if set(self.asked.only) & set(OF_THE_LEDGER):
             self._fill("filling the topic", range(1))
         if RATE in self.asked.only:
             self._rates()
@@ -60,8 +65,12 @@ class Bench:
             self._past()
         if self._peaks:
             self.results["memory"] = {"supply_peak_mb": max(self._peaks)}
-        if INGEST in self.asked.only:  # last: what it sends is in the topics for good
+        if ALERTS in self.asked.only:
+            self.results |= alerts(self.ground, self.asked.rounds, self._steps)
+        if INGEST in self.asked.only:  # last, with latency: what they send stays in the topics for good
             self.results |= ingest(self.ground, self.asked.rounds, self._steps)
+        if LATENCY in self.asked.only:
+            self.results[LATENCY] = latency(self.ground, self._steps)
 
     def _fill(self, title: str, chunks: range) -> None:
         wanted = len(chunks) * self.market.events

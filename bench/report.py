@@ -36,6 +36,11 @@ def _ratio(results: Results, name: str, other: str) -> float:
     return _median(results, name) / _median(results, other)
 
 
+def _open(results: Results, name: str) -> Results:
+    found: Results = results["alerts_open"][name]
+    return found
+
+
 TARGETS: Final = (
     Target("supply / default_way", _AT_LEAST, 2.5, 4, "", lambda r: _ratio(r, "supply", "default_way")),
     Target("supply / ceiling", _AT_LEAST, 0.20, 0.40, "", lambda r: _ratio(r, "supply", "ceiling")),
@@ -49,6 +54,33 @@ TARGETS: Final = (
     Target("ingest / bare, batches", _AT_LEAST, 0.4, 0.6, "", lambda r: _ratio(r, "ingest_batches", "bare_batches")),
     Target("ingest, single events", _AT_LEAST, 1_500, 3_000, "/s", lambda r: _median(r, "ingest_singles")),
     Target("ingest / bare, singles", _AT_LEAST, 0.4, 0.6, "", lambda r: _ratio(r, "ingest_singles", "bare_singles")),
+    Target("webhooks, one process", _AT_LEAST, 1_500, 3_000, "/s", lambda r: _median(r, "alerts_deliveries")),
+    Target(
+        "webhooks while 1 of 50 hangs / without",
+        _AT_LEAST,
+        0.9,
+        0.98,
+        "",
+        lambda r: _median(r, "alerts_one_hangs") / _median(r, "alerts_fifty_endpoints"),
+    ),
+    Target(
+        "a signal of a batch, 100,000 alerts open, p99",
+        _AT_MOST,
+        5,
+        2,
+        "ms",
+        lambda r: float(_open(r, "signal_of_a_batch_ms")["p99"]),
+    ),
+    Target(
+        "a signal committed alone, the same, median",
+        _AT_MOST,
+        5,
+        3,
+        "ms",
+        lambda r: float(_open(r, "signal_ms")["p50"]),
+    ),
+    Target("GET /alerts, the same, p99", _AT_MOST, 50, 20, "ms", lambda r: float(_open(r, "get_alerts_ms")["p99"])),
+    Target("event to webhook, p99", _AT_MOST, 2_000, 1_500, "ms", lambda r: float(r["latency"]["ms"]["p99"])),
     Target("peak memory of supply", _AT_MOST, 500, 300, "MB", lambda r: float(r["memory"]["supply_peak_mb"])),
 )
 
@@ -107,7 +139,7 @@ def show(report: Results, console: Console) -> None:
     results = report["results"]
     rates = Table("events a second", "median", "spread", "µs of its own", "µs of PostgreSQL", "peak MB", box=None)
     for name, one in results.items():
-        if isinstance(one, Mapping) and "rate" in one:
+        if isinstance(one, Mapping) and "cpu_us_a_movement" in one:
             spent = one["cpu_us_a_movement"]
             server = spent.get("postgres", 0.0)
             own = sum(used for process, used in spent.items() if process not in BESIDE)

@@ -1,8 +1,8 @@
 """Writes what programs read about the services: `python -m deploy.documents`, after a route or the catalogue changed.
 
-services/<name>/openapi.json of each service and services/ingest/asyncapi.json, with the settings of the defaults files;
-a test fails when a committed one has drifted. The JSON Schemas of events have a command of their own
-(shared/events/write_schemas.py).
+services/<name>/openapi.json of each service, services/ingest/asyncapi.json, and what webhooks hold (schema and examples
+in services/alerts), with the settings of the defaults files; a test fails when a committed one has drifted. The JSON
+Schemas of events have a command of their own (shared/events/write_schemas.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from services.alerts import payload_schema
 from services.alerts.app import Service
 from services.alerts.rules import RuleSet
 from services.alerts.settings import AlertsSettings
@@ -47,6 +48,9 @@ def documents() -> Iterator[tuple[Path, dict[str, Any]]]:
     yield services / "supply" / "openapi.json", openapi.document(_supply(ledger))
     alerts = Service(AlertsSettings.load(**_REQUIRED), RuleSet((), "none"))
     yield services / "alerts" / "openapi.json", openapi.document(alerts.app())
+    yield services / "alerts" / "webhook.schema.json", payload_schema.schema()
+    for name, body in payload_schema.examples():
+        yield services / "alerts" / "examples" / f"{name}.json", body
 
 
 def _supply(settings: SupplySettings) -> FastAPI:
@@ -63,6 +67,7 @@ async def _no_life(_: FastAPI) -> AsyncIterator[None]:
 
 def main() -> None:
     for file, content in documents():
+        file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -93,7 +93,7 @@ def _figure(goal: Mapping[str, Any], name: str) -> str:
 
 
 def show_alerts(console: Console, changes: Iterable[Awaited], clock: ScaledClock) -> None:
-    table = _table("day", "alert", "change", "webhook after", "signature", "what it says")
+    table = _table("day", "alert", "change", "webhook after", "signature", "what it says, and what is behind it")
     table.caption = "webhook after: real seconds from the beginning of the day that provokes it"
     table.caption_justify = "left"
     for change in changes:
@@ -103,7 +103,8 @@ def show_alerts(console: Console, changes: Iterable[Awaited], clock: ScaledClock
             continue
         when = "before" if after is None else f"{after:.1f} s"
         signature = "verified" if arrival.verified else "WRONG"
-        table.add_row(str(day_of(arrival.told_at)), _alert(change), change.transition, when, signature, arrival.summary)
+        said = "\n".join(part for part in (arrival.summary, arrival.link) if part)
+        table.add_row(str(day_of(arrival.told_at)), _alert(change), change.transition, when, signature, said)
     console.print(table)
 
 

@@ -29,6 +29,7 @@ class Arrival:
     told_at: datetime
     received_at: datetime
     summary: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,14 @@ def arrival_of(line: Mapping[str, Any]) -> Arrival | None:
         told_at=datetime.fromisoformat(body["time"]),
         received_at=datetime.fromisoformat(line["received_at"]),
         summary=str(alert.get("resolution") or alert["summary"]),
+        link=_link(alert.get("links") or {}),
     )
+
+
+def _link(links: Mapping[str, Any]) -> str:
+    """Where the first event behind the alert is, or the figure that is made of them."""
+    events = links.get("events") or []
+    return str(next(iter([*events, *(link for link in links.values() if isinstance(link, str))]), ""))
 
 
 def awaited(expected: Expected, arrivals: Iterable[Arrival], live_start: datetime) -> list[Awaited]:

@@ -28,18 +28,37 @@ class State(StrEnum):
 
 
 class Transition(StrEnum):
-    """What happened to an alert. WITHDRAWN: its condition ended before it ever fired."""
+    """What happened to an alert."""
 
     PENDING = "pending"
-    WITHDRAWN = "withdrawn"
+    WITHDRAWN = "withdrawn"  # its condition ended before it ever fired
     FIRING = "firing"
+    REOPENED = "reopened"  # its condition holds again soon after it was resolved
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+    REMINDER = "reminder"  # it still fires and nobody has acknowledged it
+    ESCALATED = "escalated"  # nobody has acknowledged it in time: the next level of endpoints is told
+    UNMUTED = "unmuted"  # what held it back has ended, and it still fires
     TEST = "test"
 
 
-# What others are told of: on supply.alerts.v1 and by webhook.
-PUBLIC: Final = frozenset({Transition.FIRING, Transition.ACKNOWLEDGED, Transition.RESOLVED})
+# What is published on supply.alerts.v1: changes of state.
+PUBLIC: Final = frozenset({Transition.FIRING, Transition.REOPENED, Transition.ACKNOWLEDGED, Transition.RESOLVED})
+# What webhooks tell, unless it is muted.
+TOLD: Final = PUBLIC | {Transition.REMINDER, Transition.ESCALATED, Transition.UNMUTED}
+# Those that begin or begin anew to fire.
+OPENING: Final = frozenset({Transition.FIRING, Transition.REOPENED})
+# How receivers see the rest: their types are firing, acknowledged, resolved, reminder and test.
+_SHOWN_AS: Final = {
+    Transition.REOPENED: "firing",
+    Transition.ESCALATED: "firing",
+    Transition.UNMUTED: "firing",
+}
+
+
+def shown_as(transition: str) -> str:
+    """The word for `transition` in the type of a webhook or record."""
+    return _SHOWN_AS.get(Transition(transition), transition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +74,16 @@ class Finding:
     labels: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
     links: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None  # alerts of one group are told together
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. Instants are domain time; `opening` counts how often it has been opened, `version` the signal's."""
+    """One alert. Instants are domain time; `opening` counts how often it has been opened, `version` the signal's.
+
+    `told_at`: when receivers were first told of this opening; None while that is held back. `reminders` and `level`
+    (of escalation) count from there. `muted_by` names the silences and inhibitions that hold it back now.
+    """
 
     id: uuid.UUID
     rule: str
@@ -73,6 +97,21 @@ class Alert:
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     resolved_at: datetime | None = None
+    told_at: datetime | None = None
+    reminders: int = 0
+    level: int = 0
+    muted_by: tuple[str, ...] = ()
+    group: str | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it fires, acknowledged or not."""
+        return self.state in (State.FIRING, State.ACKNOWLEDGED)
+
+    def matched(self) -> dict[str, str]:
+        """What matchers look at: rule, severity, subject and every label."""
+        own = {"rule": self.rule, "severity": self.finding.severity.value, "subject": self.subject}
+        return {**self.finding.labels, **own}
 
     @property
     def is_open(self) -> bool:
@@ -97,6 +136,9 @@ class Alert:
             "acknowledged_at": _instant(self.acknowledged_at),
             "acknowledged_by": self.acknowledged_by,
             "resolved_at": _instant(self.resolved_at),
+            "level": self.level,
+            "muted_by": list(self.muted_by),
+            "group": self.group,
             "labels": found.labels,
             "evidence": found.evidence,
             "links": found.links,
@@ -105,18 +147,33 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step in the life of an alert: the alert after it, when (domain time), by whom and why."""
+    """One step in the life of an alert: the alert after it, when (domain time), by whom and why.
+
+    `held_back`: no webhook tells it, because the alert is muted or its beginning was.
+    """
 
     alert: Alert
     transition: Transition
     at: datetime
     by: str
     why: str
+    held_back: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        return self.transition in TOLD and not self.held_back
 
     @property
     def name(self) -> str:
-        """The transition's name, unlike any other of the same alert: `firing`, or `firing/2` when opened again."""
+        """Unlike any other of the same alert: `firing`, `firing/2` when opened again, `reminder.3`, `escalated.1`."""
         again = "" if self.alert.opening == 1 else f"/{self.alert.opening}"
+        match self.transition:
+            case Transition.REMINDER:
+                return f"reminder.{self.alert.reminders}{again}"
+            case Transition.ESCALATED:
+                return f"escalated.{self.alert.level}{again}"
+            case Transition.REOPENED:
+                return f"firing{again}"
         return f"{self.transition.value}{again}"
 
 
@@ -124,8 +181,12 @@ def alert_id(rule: str, subject: str, opened_version: int) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, f"{rule}\n{subject}\n{opened_version}")
 
 
+def group_id(group: str) -> uuid.UUID:
+    return uuid.uuid5(NAMESPACE, f"group\n{group}")
+
+
 def webhook_id(endpoint: uuid.UUID, alert: uuid.UUID, transition: str) -> uuid.UUID:
-    """The `webhook-id` of one message to one endpoint, constant over retries, restarts and restores."""
+    """The `webhook-id` of one message about an alert or group, constant over retries, restarts and restores."""
     return uuid.uuid5(NAMESPACE, f"{endpoint}\n{alert}\n{transition}")
 
 

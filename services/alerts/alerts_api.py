@@ -47,12 +47,12 @@ async def list_alerts(
     last = decode_cursor(cursor, MomentCursor)
     after = None if last is None else (last.at, last.id)
     filters = {"state": state, "severity": severity, "rule": rule, "subject": subject}
-    return json_response(listing(await running.queries.alerts(filters, limit, after)))
+    return json_response(listing(await running.queries.alerts(filters, limit, after, running.clock.now())))
 
 
 @router.get("/alerts/{alert}")
 async def one_alert(alert: str, running: Running, _: Reader) -> Response:
-    found = await running.queries.alert(identity(alert, "alert"))
+    found = await running.queries.alert(identity(alert, "alert"), running.clock.now())
     if found is None:
         raise not_found("alert", alert)
     return json_response(found)
@@ -77,7 +77,10 @@ async def acknowledge(alert: str, request: Request, running: Running, caller: Op
 
 @router.get("/rules")
 async def list_rules(running: Running, _: Reader) -> Response:
-    """The rules in force; `fault` says why one could last not read a signal."""
-    faults = running.alerts.rule_errors
-    items: list[dict[str, Any]] = [{**rule.as_json(), "fault": faults.get(rule.name)} for rule in running.rules.rules]
-    return json_response({"digest": running.rules.digest, "items": items, "next": None})
+    """The rules in force; `fault`: why one could last not read a signal, `refused`: what is wrong in changed files."""
+    faults, rules = running.alerts.rule_errors, running.alerts.rules
+    items: list[dict[str, Any]] = [{**rule.as_json(), "fault": faults.get(rule.name)} for rule in rules.rules]
+    inhibitions = [inhibition.as_json() for inhibition in rules.inhibitions]
+    refused = [fault.as_json() for fault in running.rule_watch.faults]
+    answer = {"digest": rules.digest, "items": items, "inhibitions": inhibitions, "refused": refused, "next": None}
+    return json_response(answer)

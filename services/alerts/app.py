@@ -14,24 +14,28 @@ import uvloop
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.alerts import alerts_api, deliveries_api, endpoints_api
+from services.alerts import alerts_api, deliveries_api, endpoints_api, silences_api
 from services.alerts.delivery import Deliveries, Limits
 from services.alerts.destination import Policy
 from services.alerts.health import Health
 from services.alerts.names import Names
 from services.alerts.parts import Parts
 from services.alerts.patience import patiently
+from services.alerts.pipeline import Pipeline
 from services.alerts.queries import Queries
 from services.alerts.relay import Relay
 from services.alerts.rule_files import load_rules
+from services.alerts.rule_watch import RuleWatch
 from services.alerts.rules import RuleSet
 from services.alerts.sender import Sender
 from services.alerts.settings import AlertsSettings
 from services.alerts.signals import CaughtUp, Signals
-from services.alerts.store.alerts import AlertStore
+from services.alerts.store.alerts import AlertStore, Grouping
 from services.alerts.store.deliveries import DeliveryStore
 from services.alerts.store.endpoints import EndpointStore
 from services.alerts.store.outbox import Outbox
+from services.alerts.store.recovery import Recovery
+from services.alerts.store.silences import SilenceStore
 from services.alerts.timers import Timers
 from services.alerts.wakeups import Wakeups
 from shared import openapi
@@ -63,7 +67,7 @@ class Service:
     def app(self) -> FastAPI:
         app = create_app(self.settings, "Supply Watch: alerts", self.lifespan, self.readiness)
         app.state.access = self.access
-        for routes in (alerts_api, endpoints_api, deliveries_api):
+        for routes in (alerts_api, silences_api, endpoints_api, deliveries_api):
             app.include_router(routes.router)
         openapi.add_route(app)
         return app
@@ -92,7 +96,10 @@ class Service:
         settings, clock, wakeups = self.settings, self.settings.domain_clock(), Wakeups()
         queries = Queries(engine)
         policy, names = Policy(settings.allowed_cidrs, settings.allow_http), Names()
-        alerts = AlertStore(engine, self.rules, clock, settings.links_supply_url, wakeups)
+        grouping = Grouping(
+            timedelta(seconds=settings.group_wait_seconds), timedelta(seconds=settings.group_interval_seconds)
+        )
+        alerts = AlertStore(engine, self.rules, clock, settings.links_supply_url, wakeups, grouping)
         endpoints = EndpointStore(engine, alerts, clock, wakeups)
         caught_up = CaughtUp(queries, settings)
         sender = Sender(
@@ -113,16 +120,23 @@ class Service:
         return Parts(
             settings=settings,
             clock=clock,
-            rules=self.rules,
             policy=policy,
             names=names,
             queries=queries,
             alerts=alerts,
             endpoints=endpoints,
+            silences=SilenceStore(engine, clock, wakeups),
+            recovery=Recovery(engine, clock, wakeups),
             outbox=outbox,
             sender=sender,
             signals=Signals(alerts, queries, settings, self.fail),
             caught_up=caught_up,
+            rule_watch=RuleWatch(
+                settings.rules_dir,
+                self.rules.digest,
+                lambda rules: patiently("rules to adopt", lambda: alerts.change_rules(rules)),
+                poll_seconds=settings.rules_poll_seconds,
+            ),
             timers=Timers(
                 alerts,
                 clock,
@@ -144,6 +158,8 @@ class Service:
             "timers": parts.timers.run(),
             "deliveries": parts.deliveries.run(),
             "relay": parts.relay.run(),
+            "rules": parts.rule_watch.run(),
+            "pipeline": self._watch_pipeline(parts),
         }
         for name, loop in loops.items():
             task = asyncio.create_task(loop, name=name)
@@ -155,6 +171,11 @@ class Service:
         if await patiently("the rules in force", parts.alerts.adopt_rules):
             log.info("the rules have changed: every signal is judged again")
         await parts.signals.run()
+
+    async def _watch_pipeline(self, parts: Parts) -> None:
+        """Once the signals that came while nobody listened are known: how late they are is told by them too."""
+        await parts.caught_up.wait()
+        await Pipeline(parts.settings, parts.clock, parts.alerts.signal).run()
 
     async def _stop(self, parts: Parts) -> None:
         """What is being sent is finished and recorded first, so that the next start sends nothing twice."""

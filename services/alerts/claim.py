@@ -12,10 +12,14 @@ from services.alerts.retry import Attempt, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The head of a lane, leased for one attempt; `number` counts attempts from 1 and fences late reports."""
+    """The head of a lane, leased for one attempt; `number` counts attempts from 1 and fences late reports.
+
+    `round_number` counts from 1 since it was last sent again by hand: by it the schedule of retries goes.
+    """
 
     id: uuid.UUID
     number: int
+    round_number: int
     lane: uuid.UUID
     change: int
     endpoint: Endpoint

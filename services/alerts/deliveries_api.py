@@ -1,4 +1,4 @@
-"""Answers GET /deliveries and GET /deliveries/{id}: every attempt at telling someone."""
+"""Answers /deliveries: every attempt at telling someone, and another one where a person wants it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Literal
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from services.alerts.alerts_api import Reader, Running
+from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.requests import NumberCursor, identity, listing, not_found
+from services.alerts.store.alerts import NotFound
+from services.alerts.store.recovery import Removed
+from shared.errors import Fault, Problem
 from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
@@ -37,3 +40,18 @@ async def one_delivery(delivery: str, running: Running, _: Reader) -> Response:
     if found is None:
         raise not_found("delivery", delivery)
     return json_response(found)
+
+
+@router.post(
+    "/deliveries/{delivery}/resend", status_code=202, responses={409: {"description": "Its endpoint was removed"}}
+)
+async def resend(delivery: str, running: Running, caller: Operator) -> Response:
+    """202: it is sent now with the same webhook-id, and by the schedule again if that fails."""
+    try:
+        await running.recovery.resend(identity(delivery, "delivery"), caller.name)
+    except NotFound:
+        raise not_found("delivery", delivery) from None
+    except Removed:
+        detail = "its endpoint was removed"
+        raise Problem(409, "Conflict", detail, [Fault("endpoint", "removed", detail)]) from None
+    return json_response({"delivery": delivery}, 202, {"Location": f"/deliveries/{delivery}"})

@@ -24,6 +24,10 @@ from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
 
 RESULTS_BATCH: Final = 500
+# An endpoint that fails now is sent less at once: several that hang would take all requests there may be in flight.
+FAILING_CONCURRENCY: Final = 4
+# Work is claimed once so much of the bound is free, not one by one: each claim is a transaction.
+FREE_SHARE: Final = 1 / 8
 
 
 class Sends(Protocol):
@@ -106,17 +110,23 @@ class Deliveries:
         rooms = self._rooms(endpoints, self._clock.real_now())
         if not rooms:
             return 0
-        claimed = await self._store.claim(endpoints, rooms, self._clock.real_now(), self._limits.lease)
+        left = self._limits.concurrency - len(self._running)
+        claimed = await self._store.claim(endpoints, rooms, left, self._clock.real_now(), self._limits.lease)
         for item in claimed:
             self._start(item)
         return len(claimed)
 
     def _rooms(self, endpoints: dict[uuid.UUID, Endpoint], now: datetime) -> dict[uuid.UUID, int]:
-        """How many deliveries each endpoint may be sent now."""
+        """How many deliveries each endpoint may be sent now at most."""
         left = self._limits.concurrency - len(self._running)
         rooms: dict[uuid.UUID, int] = {}
-        for endpoint in sorted(endpoints.values(), key=lambda endpoint: self._in_flight[endpoint.id]):
-            room = min(left, self._limits.endpoint_concurrency - self._in_flight[endpoint.id])
+        if left < self._limits.concurrency * FREE_SHARE:
+            return rooms
+        for endpoint in endpoints.values():
+            most = self._limits.endpoint_concurrency if endpoint.failing_since is None else FAILING_CONCURRENCY
+            room = min(left, most - self._in_flight[endpoint.id])
+            if room < most * FREE_SHARE:
+                continue
             if endpoint.rate is not None:
                 room = min(room, self._bucket(endpoint.id, endpoint.rate, now).room(now))
             if room > 0:
@@ -143,14 +153,19 @@ class Deliveries:
         claimed = self._running.pop(task)
         self._in_flight[claimed.endpoint.id] -= 1
         metrics.IN_FLIGHT.dec()
-        self._wakeups.changed("deliveries")
+        busy = max(
+            len(self._running) / self._limits.concurrency,
+            self._in_flight[claimed.endpoint.id] / self._limits.endpoint_concurrency,
+        )
+        if busy <= 1 - FREE_SHARE:
+            self._wakeups.changed("deliveries")
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error  # a bug: the loop's exception handler ends the process
 
     async def _deliver(self, claimed: Claimed) -> None:
         request = prepare(claimed, self._clock.real_now())
         attempt = await self._sender.post(request)
-        outcome = retry.outcome(attempt, claimed.number, self._chance(), self._clock.real_now())
+        outcome = retry.outcome(attempt, claimed.round_number, self._chance(), self._clock.real_now())
         metrics.ATTEMPTS.labels(type(outcome).__name__.lower()).inc()
         metrics.ATTEMPT_SECONDS.observe(attempt.seconds)
         if claimed.number > 1:
@@ -184,6 +199,6 @@ def prepare(claimed: Claimed, now: datetime) -> Request:
     """The signed request of one attempt. The body is the same for every attempt, the signature's time is not."""
     identity = str(claimed.id)
     body = payload.body(claimed.message, claimed.endpoint.format, identity)
-    headers = {"content-type": payload.CONTENT_TYPE}
+    headers = {**claimed.endpoint.headers, "content-type": payload.CONTENT_TYPE}
     headers |= signature.headers(claimed.endpoint.secrets(now), identity, now, body)
     return Request(claimed.endpoint.url, headers, body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NoReturn
 
@@ -16,6 +17,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 URL_MAX_LENGTH: Final = 2048
+REMEMBERED: Final = 1_000  # URLs that were read before: there are as many as endpoints
 # Whole blocks are refused that are not plain public unicast.
 # Source: IANA special-purpose address registries for IPv4 and IPv6, and the addresses of cloud metadata services.
 REFUSED: Final = tuple(
@@ -29,8 +31,11 @@ REFUSED: Final = tuple(
         "172.16.0.0/12",
         "192.0.0.0/24",
         "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
         "192.88.99.0/24",
         "192.168.0.0/16",
+        "192.175.48.0/24",
         "198.18.0.0/15",
         "198.51.100.0/24",
         "203.0.113.0/24",
@@ -48,6 +53,8 @@ REFUSED: Final = tuple(
 GLOBAL_IPV6: Final = ip_network("2000::/3")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
+_AUTHORITY: Final = re.compile(r"[^:]*://([^/?#]*)")
+_PORT: Final = re.compile(r":([^\]:]*)$")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f\\<>\"`{}|^]")
 
 
@@ -76,6 +83,7 @@ class Destination:
         return self.url.scheme == "http"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def destination(text: str) -> Destination:
     """The destination that `text` names. Raises Invalid: a scheme, host or port that no webhook has."""
     if len(text) > URL_MAX_LENGTH:
@@ -89,12 +97,13 @@ def destination(text: str) -> Destination:
         _refuse(f"not a URL: {error}")
     if url.scheme not in ("http", "https"):
         _refuse("the scheme is neither https nor http")
-    if "@" in text.partition("://")[2].split("/", 1)[0].split("?", 1)[0]:
-        _refuse("a user name or password in a URL is not taken")
+    _check_authority(text)
     if not host or not port:
         _refuse("no host, or port 0")
     if url.raw_fragment:
         _refuse("a fragment is never sent")
+    if host.rstrip(".").rpartition(".")[2].isdecimal() and not host.isascii():
+        _refuse("the host ends in digits of another script")
     name, address = _host(url.raw_host or "")
     return Destination(url, name, port, address)
 
@@ -117,6 +126,17 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and (address.scope_id is not None or address not in GLOBAL_IPV6):
         return False
     return not any(address.version == network.version and address in network for network in REFUSED)
+
+
+def _check_authority(text: str) -> None:
+    """What stands between the scheme and the path, as it was written: libraries forgive what people cannot read."""
+    written = _AUTHORITY.match(text)
+    authority = written[1] if written else ""
+    if "@" in authority:
+        _refuse("a user name or password in a URL is not taken")
+    port = _PORT.search(authority)
+    if port is not None and not (port[1].isascii() and (port[1].isdecimal() or not port[1])):
+        _refuse("the port is no number in plain digits")
 
 
 def _host(raw: str) -> tuple[str, Address | None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from services.alerts.alert import Alert
+from services.alerts.alert import Transition
 from shared.clock import rfc3339
 
 
@@ -27,12 +27,12 @@ class Filter:
     rule: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
 
-    def takes(self, alert: Alert) -> bool:
-        found = alert.finding
+    def takes(self, alert: Mapping[str, Any]) -> bool:
+        """Whether `alert`, as in GET /alerts, is wanted."""
         wanted = (
-            (self.severity, found.severity.value),
-            (self.rule, alert.rule),
-            (self.scope, found.labels.get("scope", "")),
+            (self.severity, alert["severity"]),
+            (self.rule, alert["rule"]),
+            (self.scope, alert["labels"].get("scope", "")),
         )
         return all(not names or name in names for names, name in wanted)
 
@@ -43,13 +43,19 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One receiver. `rate` is deliveries a second, None for no limit; instants are real time."""
+    """One receiver. `rate` is deliveries a second, None for no limit; instants are real time.
+
+    `level` 0 is told at once, a higher one once an alert has been escalated to it. `headers` are sent along; their
+    values may be credentials and are shown to nobody.
+    """
 
     id: uuid.UUID
     url: str
     format: Format
     filter: Filter
     rate: float | None
+    level: int
+    headers: Mapping[str, str] = field(repr=False)
     description: str
     secret: str = field(repr=False)
     former_secret: str | None = field(repr=False)
@@ -73,6 +79,8 @@ class Endpoint:
             "format": self.format.value,
             "filter": self.filter.as_json(),
             "rate": self.rate,
+            "level": self.level,
+            "headers": sorted(self.headers),
             "description": self.description,
             "enabled": self.enabled,
             "disabled_reason": self.disabled_reason,
@@ -80,7 +88,8 @@ class Endpoint:
             "created_at": rfc3339(self.created_at),
         }
 
-
-def recipients(endpoints: Iterable[Endpoint], alert: Alert) -> list[Endpoint]:
-    """Who is told of a change of `alert`."""
-    return [endpoint for endpoint in endpoints if endpoint.enabled and endpoint.filter.takes(alert)]
+    def wants(self, transition: str, alert: Mapping[str, Any]) -> bool:
+        """Whether it is told of `transition` of `alert`, as in GET /alerts after it."""
+        level = alert.get("level", 0)
+        concerned = self.level == level if transition == Transition.ESCALATED else self.level <= level
+        return self.enabled and concerned and self.filter.takes(alert)

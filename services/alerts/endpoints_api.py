@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,10 +17,11 @@ from services.alerts.destination import Policy, check, destination
 from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.names import Names
 from services.alerts.parts import Parts
-from services.alerts.requests import MomentCursor, body_of, identity, listing, not_found
+from services.alerts.requests import MomentCursor, body_of, identity, listing, moment, not_found
 from services.alerts.rows import filter_columns
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
+from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.events.fields import AS_TUPLE
 from shared.openapi import json_body
@@ -28,6 +30,18 @@ from shared.web import Limit, decode_cursor, json_response
 router = APIRouter()
 FILTER_MAX: Final = 100
 RATE_MAX: Final = 10_000
+LEVEL_MAX: Final = 9
+HEADERS_MAX: Final = 20
+HOURS_MAX: Final = 24 * 90
+# Ours, those of the connection, and those that would change how the body is read.
+_OURS: Final = frozenset(
+    "accept-encoding connection content-encoding content-length content-type expect host keep-alive te trailer "
+    "transfer-encoding upgrade user-agent".split()
+)
+_OUR_PREFIXES: Final = ("webhook-", "proxy-")
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$", max_length=2000)]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=HEADERS_MAX)]
 Wanted = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], AS_TUPLE, Field(max_length=FILTER_MAX)
 ]
@@ -55,6 +69,8 @@ class NewEndpoint(_Body):
     format: Format = Format.STANDARD
     filter: FilterBody | None = None
     rate: float | None = Field(None, gt=0, le=RATE_MAX)
+    level: int = Field(0, ge=0, le=LEVEL_MAX)
+    headers: Headers = {}
     description: str = Field("", max_length=1000)
 
 
@@ -65,6 +81,8 @@ class EndpointChanges(_Body):
     format: Format | None = None
     filter: FilterBody | None = None
     rate: float | None = Field(None, gt=0, le=RATE_MAX)
+    level: int | None = Field(None, ge=0, le=LEVEL_MAX)
+    headers: Headers | None = None
     description: str | None = Field(None, max_length=1000)
     enabled: bool | None = None
 
@@ -80,6 +98,7 @@ async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str 
 async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the endpoint and, this once, its `secret`."""
     body = await body_of(request, NewEndpoint)
+    check_headers(body.headers)
     await check_url(body.url, running.names, running.policy)
     endpoint = Endpoint(
         id=uuid.uuid4(),
@@ -87,6 +106,8 @@ async def create_endpoint(request: Request, running: Running, caller: Operator) 
         format=body.format,
         filter=(body.filter or FilterBody()).chosen(),
         rate=body.rate,
+        level=body.level,
+        headers=body.headers,
         description=body.description,
         secret=new_secret(),
         former_secret=None,
@@ -107,47 +128,48 @@ async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
 
 
 @router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
-async def change_endpoint(endpoint: str, request: Request, running: Running, _: Operator) -> Response:
+async def change_endpoint(endpoint: str, request: Request, running: Running, caller: Operator) -> Response:
     body = await body_of(request, EndpointChanges)
+    check_headers(body.headers or {})
     if body.url is not None:
         await check_url(body.url, running.names, running.policy)
     columns = _columns(body)
     if not columns:
         return json_response((await _found(endpoint, running)).as_json())
     try:
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
 
 
 @router.delete("/endpoints/{endpoint}", status_code=204)
-async def remove_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """204; what was still to be delivered to it has failed."""
     try:
-        await running.endpoints.remove(identity(endpoint, "endpoint"))
+        await running.endpoints.remove(identity(endpoint, "endpoint"), caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return Response(status_code=204)
 
 
 @router.post("/endpoints/{endpoint}/enable")
-async def enable_endpoint(endpoint: str, running: Running, _: Operator) -> Response:
+async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the endpoint; what waited for it is sent now."""
     try:
         columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
 
 
 @router.post("/endpoints/{endpoint}/rotate-secret")
-async def rotate_secret(endpoint: str, running: Running, _: Operator) -> Response:
+async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
     overlap = timedelta(hours=running.settings.secret_overlap_hours)
     try:
-        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap)
+        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, caller.name)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     until = changed.former_secret_until
@@ -162,6 +184,37 @@ async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Re
     found = await _found(endpoint, running)
     delivery = await running.endpoints.send_test(found, _sample(running.clock.now(), caller.name))
     return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
+
+
+@router.post("/endpoints/{endpoint}/recover", status_code=202)
+async def recover(endpoint: str, since: datetime, running: Running, caller: Operator) -> Response:
+    """202 with how many messages since then are sent that failed, or were told while it was disabled.
+
+    At most so many at once: `next` is the time to ask for again, null when that was all.
+    """
+    found = await _found(endpoint, running)
+    done = await running.recovery.recover(found, moment("since", since), caller.name)
+    following = None if done.following is None else rfc3339(done.following)
+    return json_response({"recovered": done.count, "next": following}, 202)
+
+
+@router.get("/endpoints/{endpoint}/stats")
+async def endpoint_stats(
+    endpoint: str, running: Running, _: Reader, hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24
+) -> Response:
+    """What came of its deliveries and attempts of the last hours."""
+    found = await _found(endpoint, running)
+    since = running.clock.real_now() - timedelta(hours=hours)
+    figures = await running.queries.stats(found.id, since)
+    return json_response({"endpoint": str(found.id), "hours": hours, **figures})
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises Invalid for headers that are ours to set, or named twice."""
+    names = [name.lower() for name in headers]
+    refused = [name for name in names if name in _OURS or name.startswith(_OUR_PREFIXES) or names.count(name) > 1]
+    if refused:
+        raise Invalid([Fault("headers", "choice", f"not to be set, or twice: {', '.join(sorted(set(refused)))}")])
 
 
 async def check_url(url: str, names: Names, policy: Policy) -> None:
@@ -182,14 +235,16 @@ async def _found(endpoint: str, running: Parts) -> Endpoint:
 
 
 def _columns(body: EndpointChanges) -> dict[str, Any]:
-    """The columns that a PATCH names; null takes a rate away and nothing else."""
+    """The columns that a PATCH names; null takes a rate, filter or headers away and leaves the rest."""
     given = body.model_fields_set
     columns: dict[str, Any] = {}
-    for name in ("url", "format", "description", "enabled"):
+    for name in ("url", "format", "level", "description", "enabled"):
         if name in given and (value := getattr(body, name)) is not None:
             columns[name] = value
     if "rate" in given:
         columns["rate"] = body.rate
+    if "headers" in given:
+        columns["headers"] = body.headers or {}
     if "filter" in given:
         columns |= filter_columns((body.filter or FilterBody()).chosen())
     if "enabled" in columns:

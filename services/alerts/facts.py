@@ -56,7 +56,7 @@ class Facts:
                 "since": today.isoformat(),
                 "params": {},
             },
-            {"number": number, "words": words},
+            {"number": number, "words": words, "joined": joined},
         )
         self.move_to(today)
 
@@ -88,3 +88,8 @@ def number(value: Any) -> str:
 def words(name: Any) -> str:
     """A code name for people: `overdrawn_lot` becomes "overdrawn lot"."""
     return str(name).replace("_", " ").replace("-", " ")
+
+
+def joined(parts: Any) -> str:
+    """The parts of a list apart by spaces, as a label of several values is written."""
+    return " ".join(str(part) for part in parts)

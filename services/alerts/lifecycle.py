@@ -1,4 +1,4 @@
-"""Decides how an alert goes on: pending, firing, acknowledged, resolved. Pure: `now` is handed in."""
+"""Decides how an alert goes on: pending, firing, acknowledged, resolved, reopened. Pure: `now` is handed in."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ class NotAcknowledgeable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rule says of time."""
+
+    hold: timedelta = timedelta()  # how long the condition must hold before the alert fires
+    reopen: timedelta = timedelta()  # within this after it was resolved, the same alert opens again
+    remind: timedelta | None = None  # how often receivers are told again until somebody acknowledges
+    escalate: tuple[timedelta, ...] = ()  # after which times without acknowledgement the next level is told
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a rule saw on one subject at one moment."""
 
@@ -33,7 +43,7 @@ class Observation:
     subject: str
     version: int
     verdict: Verdict
-    hold: timedelta  # how long the condition must hold before the alert fires
+    plan: Plan
     finding: Finding
 
 
@@ -58,9 +68,14 @@ def step(held: Alert | None, seen: Observation, now: datetime) -> Step:
     return Step(replace(held, finding=seen.finding))
 
 
-def deadline(alert: Alert | None, hold: timedelta) -> datetime | None:
+def fires_at(alert: Alert | None, plan: Plan) -> datetime | None:
     """When a pending alert fires unless its condition ends before."""
-    return alert.started_at + hold if alert is not None and alert.state is State.PENDING else None
+    return alert.started_at + plan.hold if alert is not None and alert.state is State.PENDING else None
+
+
+def opens_again(former: Alert, plan: Plan, now: datetime) -> bool:
+    """Whether a resolved alert would be opened again if its condition held at `now`."""
+    return bool(plan.reopen) and former.resolved_at is not None and now - former.resolved_at < plan.reopen
 
 
 def acknowledge(held: Alert, by: str, why: str, now: datetime) -> Step:
@@ -81,7 +96,9 @@ def retire(held: Alert, why: str, now: datetime) -> Step:
 
 
 def _open(former: Alert | None, seen: Observation, now: datetime) -> Step:
-    """A new alert; or the resolved one again, if it was opened by this very version of the signal."""
+    """A new alert; or the resolved one again, within its grace or if this very version of the signal opened it."""
+    if former is not None and opens_again(former, seen.plan, now):
+        return _reopen(former, seen, now)
     identity = alert_id(seen.rule, seen.subject, seen.version)
     opening = former.opening + 1 if former is not None and former.id == identity else 1
     pending = Alert(
@@ -93,11 +110,32 @@ def _open(former: Alert | None, seen: Observation, now: datetime) -> Step:
         opening=opening,
         started_at=now,
         finding=seen.finding,
+        group=seen.finding.group,
     )
-    if seen.hold <= timedelta():
+    hold = seen.plan.hold
+    if hold <= timedelta():
         return _fire(pending, "the condition holds", now)
-    why = f"the condition holds; fires after {seen.hold}"
+    why = f"the condition holds; fires after {hold}"
     return Step(pending, (Change(pending, Transition.PENDING, now, SYSTEM, why),))
+
+
+def _reopen(former: Alert, seen: Observation, now: datetime) -> Step:
+    """It fires at once: how long its condition must hold has been waited for before."""
+    again = replace(
+        former,
+        state=State.FIRING,
+        opening=former.opening + 1,
+        fired_at=now,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        resolved_at=None,
+        told_at=None,
+        reminders=0,
+        level=0,
+        finding=seen.finding,
+    )
+    why = f"the condition holds again within {seen.plan.reopen} of its end"
+    return Step(again, (Change(again, Transition.REOPENED, now, SYSTEM, why),))
 
 
 def _pending(held: Alert, seen: Observation, now: datetime) -> Step:
@@ -106,9 +144,9 @@ def _pending(held: Alert, seen: Observation, now: datetime) -> Step:
         why = "the condition ended before the alert fired"
         return Step(None, (Change(held, Transition.WITHDRAWN, now, SYSTEM, why),))
     current = replace(held, finding=seen.finding)
-    if now < held.started_at + seen.hold:
+    if now < held.started_at + seen.plan.hold:
         return Step(current)
-    return _fire(current, f"the condition held for {seen.hold}", now)
+    return _fire(current, f"the condition held for {seen.plan.hold}", now)
 
 
 def _fire(alert: Alert, why: str, now: datetime) -> Step:

@@ -36,13 +36,19 @@ def _measured(name: str, data: dict[str, Any], base: str) -> dict[str, Any]:
 
 
 def _obligation(data: dict[str, Any], base: str) -> dict[str, Any]:
-    return {"obligation": f"{base}/obligations?{urlencode({'obligation': data['obligation']})}"}
+    found: dict[str, Any] = {"obligation": f"{base}/obligations?{urlencode({'obligation': data['obligation']})}"}
+    return {**found, "events": _events(data, base)} if data.get("events") else found
 
 
 def _anomaly(data: dict[str, Any], base: str) -> dict[str, Any]:
     asked = urlencode({"kind": data["kind"], "subject": data["subject"]})
-    events = [f"{base}/events/{quote(item['source'], safe='')}/{quote(item['id'], safe='')}" for item in data["events"]]
-    return {"anomaly": f"{base}/anomalies?{asked}", "events": events}
+    return {"anomaly": f"{base}/anomalies?{asked}", "events": _events(data, base)}
+
+
+def _events(data: dict[str, Any], base: str) -> list[str]:
+    """The events behind it, each by its own address."""
+    told = data["events"]
+    return [f"{base}/events/{quote(item['source'], safe='')}/{quote(item['id'], safe='')}" for item in told]
 
 
 _BY_KIND = {

@@ -17,3 +17,6 @@ PENDING_DELIVERIES = Gauge("supply_watch_alerts_deliveries_pending", "Deliveries
 OLDEST_PENDING_SECONDS = Gauge("supply_watch_alerts_oldest_pending_delivery_seconds", "Age of the oldest of them.")
 UNPUBLISHED = Gauge("supply_watch_alerts_changes_unpublished", "Changes that Kafka has not acknowledged yet.")
 RULE_FAULTS = Gauge("supply_watch_alerts_rule_faults", "Rules that could not read a signal since the start.")
+RULES_REFUSED = Gauge(
+    "supply_watch_alerts_rules_refused", "1 while the rules in the files have faults, others in force."
+)

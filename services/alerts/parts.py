@@ -11,13 +11,15 @@ from services.alerts.destination import Policy
 from services.alerts.names import Names
 from services.alerts.queries import Queries
 from services.alerts.relay import Relay
-from services.alerts.rules import RuleSet
+from services.alerts.rule_watch import RuleWatch
 from services.alerts.sender import Sender
 from services.alerts.settings import AlertsSettings
 from services.alerts.signals import CaughtUp, Signals
 from services.alerts.store.alerts import AlertStore
 from services.alerts.store.endpoints import EndpointStore
 from services.alerts.store.outbox import Outbox
+from services.alerts.store.recovery import Recovery
+from services.alerts.store.silences import SilenceStore
 from services.alerts.timers import Timers
 from shared.clock import Clock
 
@@ -26,16 +28,18 @@ from shared.clock import Clock
 class Parts:
     settings: AlertsSettings
     clock: Clock
-    rules: RuleSet
     policy: Policy
     names: Names
     queries: Queries
     alerts: AlertStore
     endpoints: EndpointStore
+    silences: SilenceStore
+    recovery: Recovery
     outbox: Outbox
     sender: Sender
     signals: Signals
     caught_up: CaughtUp
+    rule_watch: RuleWatch
     timers: Timers
     deliveries: Deliveries
     relay: Relay

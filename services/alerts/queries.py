@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
+from services.alerts.alert import Alert
 from services.alerts.endpoint import Endpoint
+from services.alerts.muting import Silence
 from services.alerts.patience import transaction
-from services.alerts.rows import alert_of, endpoint_of
-from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow
+from services.alerts.rows import alert_of, endpoint_of, silence_of
+from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow, SilenceRow
 from shared.clock import rfc3339
 
 
@@ -44,19 +46,24 @@ class Queries:
         self._engine = engine
 
     async def alerts(
-        self, filters: dict[str, str | None], limit: int, after: tuple[datetime, uuid.UUID] | None
+        self,
+        filters: dict[str, str | None],
+        limit: int,
+        after: tuple[datetime, uuid.UUID] | None,
+        now: datetime | None = None,
     ) -> Page:
-        """Alerts, the newest first; `filters` by column."""
+        """Alerts, the newest first; `filters` by column. At `now`, domain time, silences since made are shown too."""
         chosen = select(AlertRow).where(*_equal(AlertRow, filters))
         key = (col(AlertRow.started_at), col(AlertRow.id))
         if after is not None:
             chosen = chosen.where(tuple_(*key) < tuple_(*after))
         rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
-        items = [alert_of(row).as_json() for row in rows[:limit]]
+        silences = await self._active(now)
+        items = [_shown(alert_of(row), silences, now) for row in rows[:limit]]
         return Page(items, _following(rows, limit, "started_at", "id"))
 
-    async def alert(self, alert: uuid.UUID) -> dict[str, Any] | None:
-        """One alert with its history, the oldest first."""
+    async def alert(self, alert: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | None:
+        """One alert with its history, the oldest first; `now` as above."""
         rows = await self._rows(select(AlertRow).where(col(AlertRow.id) == alert))
         if not rows:
             return None
@@ -65,7 +72,13 @@ class Queries:
             {"transition": row["transition"], "at": rfc3339(row["at"]), "by": row["by"], "why": row["why"]}
             for row in past
         ]
-        return {**alert_of(rows[0]).as_json(), "history": history}
+        return {**_shown(alert_of(rows[0]), await self._active(now), now), "history": history}
+
+    async def _active(self, now: datetime | None) -> list[Silence]:
+        if now is None:
+            return []
+        there = (col(SilenceRow.starts_at) <= now, col(SilenceRow.ends_at) > now)
+        return [silence_of(row) for row in await self._rows(select(SilenceRow).where(*there))]
 
     async def endpoints(self, limit: int, after: tuple[datetime, uuid.UUID] | None) -> Page:
         """Endpoints that have not been removed, the oldest first."""
@@ -83,7 +96,11 @@ class Queries:
 
     async def deliveries(self, filters: dict[str, Any], limit: int, after: tuple[int, uuid.UUID] | None) -> Page:
         """Deliveries with their attempts, the newest first."""
-        chosen = select(DeliveryRow).where(*_equal(DeliveryRow, filters))
+        alert = filters.get("alert")
+        others = {name: value for name, value in filters.items() if name != "alert"}
+        chosen = select(DeliveryRow).where(*_equal(DeliveryRow, others))
+        if alert is not None:
+            chosen = chosen.where(or_(col(DeliveryRow.alert) == alert, _tells_of(alert)))
         key = (col(DeliveryRow.change), col(DeliveryRow.id))
         if after is not None:
             chosen = chosen.where(tuple_(*key) < tuple_(*after))
@@ -93,6 +110,47 @@ class Queries:
     async def delivery(self, delivery: uuid.UUID) -> dict[str, Any] | None:
         found = await self._with_attempts(await self._rows(select(DeliveryRow).where(col(DeliveryRow.id) == delivery)))
         return found[0] if found else None
+
+    async def silences(
+        self, state: str | None, now: datetime, limit: int, after: tuple[datetime, uuid.UUID] | None
+    ) -> Page:
+        """Silences, the newest first; `now` is domain time."""
+        starts, ends = col(SilenceRow.starts_at), col(SilenceRow.ends_at)
+        of_state: dict[str | None, list[ColumnElement[bool]]] = {
+            "pending": [starts > now, ends > now],
+            "active": [starts <= now, ends > now],
+            "expired": [ends <= now],
+        }
+        chosen = select(SilenceRow).where(*of_state.get(state, []))
+        key = (col(SilenceRow.created_at), col(SilenceRow.id))
+        if after is not None:
+            chosen = chosen.where(tuple_(*key) < tuple_(*after))
+        rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
+        items = [silence_of(row).as_json(now) for row in rows[:limit]]
+        return Page(items, _following(rows, limit, "created_at", "id"))
+
+    async def silence(self, silence: uuid.UUID) -> Silence | None:
+        rows = await self._rows(select(SilenceRow).where(col(SilenceRow.id) == silence))
+        return silence_of(rows[0]) if rows else None
+
+    async def stats(self, endpoint: uuid.UUID, since: datetime) -> dict[str, Any]:
+        """What came of an endpoint's deliveries created, and attempts made, since then."""
+        asked = {"endpoint": endpoint, "since": since}
+        async with transaction(self._engine) as connection:
+            states = (await connection.execute(_STATES, asked)).mappings().one()
+            attempts = (await connection.execute(_ATTEMPTS, asked)).mappings().one()
+            statuses = (await connection.execute(_STATUSES, asked)).all()
+        return {
+            "deliveries": {name: states[name] for name in ("delivered", "failed", "pending")},
+            "oldest_pending_at": _or_null(states["oldest"]),
+            "last_delivered_at": _or_null(states["last_delivered"]),
+            "attempts": {
+                "made": attempts["made"],
+                "succeeded": attempts["succeeded"],
+                "by_status": {status or "error": count for status, count in statuses},
+            },
+            "seconds": {name: _rounded(attempts[name]) for name in ("p50", "p95", "p99", "most")},
+        }
 
     async def positions(self, topic: str) -> dict[int, int]:
         """The next offset of every partition that has been applied."""
@@ -124,8 +182,56 @@ class Queries:
         return [_delivery_json(row, attempts[row["id"]]) for row in rows]
 
 
+# What is pending is counted whenever it was created.
+_STATES: Final = text("""
+SELECT count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'failed') AS failed,
+    max(finished_at) FILTER (WHERE state = 'delivered') AS last_delivered,
+    (SELECT count(*) FROM deliveries WHERE endpoint = :endpoint AND state = 'pending') AS pending,
+    (SELECT min(created_at) FROM deliveries WHERE endpoint = :endpoint AND state = 'pending') AS oldest
+FROM deliveries WHERE endpoint = :endpoint AND created_at >= :since
+""")
+# The last attempt at a delivery comes within two days of its beginning, unless it is sent again by hand.
+_MADE: Final = """
+FROM deliveries AS delivery JOIN attempts AS attempt ON attempt.delivery = delivery.id
+WHERE delivery.endpoint = :endpoint AND delivery.created_at >= CAST(:since AS timestamptz) - interval '2 days'
+  AND attempt.at >= :since
+"""
+_ATTEMPTS: Final = text(f"""
+SELECT count(*) AS made, count(*) FILTER (WHERE attempt.status BETWEEN 200 AND 299) AS succeeded,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY attempt.seconds) AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY attempt.seconds) AS p95,
+    percentile_cont(0.99) WITHIN GROUP (ORDER BY attempt.seconds) AS p99, max(attempt.seconds) AS most
+{_MADE}
+""")
+_STATUSES: Final = text(f"SELECT attempt.status::text, count(*) {_MADE} GROUP BY 1 ORDER BY 1")
+
+
+def _or_null(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
+
+
 def _equal(table: Any, filters: dict[str, Any]) -> list[ColumnElement[bool]]:
     return [col(getattr(table, name)) == value for name, value in filters.items() if value is not None]
+
+
+def _shown(alert: Alert, silences: Sequence[Silence], now: datetime | None) -> dict[str, Any]:
+    """The alert, also muted by silences that were made since it was last looked at."""
+    if now is None or not silences or not alert.is_active:
+        return alert.as_json()
+    labels = alert.matched()
+    found = [silence.token for silence in silences if silence.mutes(labels, now)]
+    return replace(alert, muted_by=tuple(dict.fromkeys((*alert.muted_by, *found)))).as_json()
+
+
+def _tells_of(alert: uuid.UUID) -> ColumnElement[bool]:
+    """Whether a delivery tells of a change of `alert` together with others of its group."""
+    changes = select(func.array_agg(col(ChangeRow.id))).where(col(ChangeRow.alert) == alert).scalar_subquery()
+    found: ColumnElement[bool] = col(DeliveryRow.changes).op("&&")(changes)
+    return found
 
 
 def _following(rows: Sequence[Any], limit: int, *key: str) -> Any | None:

@@ -53,6 +53,15 @@ async def body_of(request: Request, model: type[Model]) -> Model:
         raise Invalid(faults(error)) from None
 
 
+def moment(field: str, at: datetime) -> datetime:
+    """`at`, which must have an offset and be a moment in UTC too. Raises Invalid."""
+    if at.tzinfo is None:
+        raise Invalid([Fault(field, "time", "a time needs an offset")])
+    if not MINYEAR < at.year < MAXYEAR:
+        raise Invalid([Fault(field, "range", "at the ends of the calendar some moments have no date in UTC")])
+    return at
+
+
 def identity(text: str, what: str) -> uuid.UUID:
     """The id in a path; what is none names nothing."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -10,6 +11,7 @@ from sqlalchemy import RowMapping
 from services.alerts.alert import PUBLIC, Alert, Change, Finding, Severity, State
 from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.facts import Signal
+from services.alerts.muting import Matcher, Op, Silence
 from shared.clock import Clock
 
 
@@ -26,6 +28,11 @@ def alert_of(row: RowMapping) -> Alert:
         acknowledged_at=row["acknowledged_at"],
         acknowledged_by=row["acknowledged_by"],
         resolved_at=row["resolved_at"],
+        told_at=row["told_at"],
+        reminders=row["reminders"],
+        level=row["level"],
+        muted_by=tuple(row["muted_by"]),
+        group=row["group"],
         finding=Finding(
             severity=Severity(row["severity"]),
             summary=row["summary"],
@@ -36,11 +43,13 @@ def alert_of(row: RowMapping) -> Alert:
             labels=row["labels"],
             evidence=row["evidence"],
             links=row["links"],
+            group=row["group"],
         ),
     )
 
 
-def alert_row(alert: Alert) -> dict[str, Any]:
+def alert_row(alert: Alert, covers: Collection[str] = ()) -> dict[str, Any]:
+    """`covers`: the keys of what the alert mutes."""
     found = alert.finding
     return {
         "id": alert.id,
@@ -55,6 +64,12 @@ def alert_row(alert: Alert) -> dict[str, Any]:
         "acknowledged_at": alert.acknowledged_at,
         "acknowledged_by": alert.acknowledged_by,
         "resolved_at": alert.resolved_at,
+        "told_at": alert.told_at,
+        "reminders": alert.reminders,
+        "level": alert.level,
+        "muted_by": list(alert.muted_by),
+        "covers": sorted(covers),
+        "group": alert.group,
         "summary": found.summary,
         "description": found.description,
         "resolution": found.resolution,
@@ -77,6 +92,9 @@ def change_row(change: Change, clock: Clock) -> dict[str, Any]:
         "why": change.why,
         "snapshot": change.alert.as_json(),
         "public": change.transition in PUBLIC,
+        "told": change.is_told,
+        "group": change.alert.group if change.is_told else None,
+        "waiting": change.is_told and change.alert.group is not None,
     }
 
 
@@ -91,6 +109,8 @@ def endpoint_of(row: RowMapping) -> Endpoint:
         format=Format(row["format"]),
         filter=Filter(tuple(row["severities"]), tuple(row["rules"]), tuple(row["scopes"])),
         rate=row["rate"],
+        level=row["level"],
+        headers=row["headers"],
         description=row["description"],
         secret=row["secret"],
         former_secret=row["former_secret"],
@@ -106,16 +126,27 @@ def filter_columns(chosen: Filter) -> dict[str, list[str]]:
     return {"severities": list(chosen.severity), "rules": list(chosen.rule), "scopes": list(chosen.scope)}
 
 
-def endpoint_signal(endpoint: Endpoint, version: int, clock: Clock) -> Signal:
+def endpoint_state(endpoint: Endpoint) -> dict[str, Any]:
     """What alerts signals to itself of an endpoint, so that rules can look at it."""
-    data = {
+    return {
         "endpoint": str(endpoint.id),
         "url": endpoint.url,
         "description": endpoint.description,
         "enabled": endpoint.enabled,
         "reason": endpoint.disabled_reason,
     }
-    return Signal(f"endpoint/{endpoint.id}", version, clock.now(), data)
+
+
+def silence_of(row: RowMapping) -> Silence:
+    return Silence(
+        id=row["id"],
+        matchers=tuple(Matcher(item["name"], Op(item["op"]), item["value"]) for item in row["matchers"]),
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        reason=row["reason"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+    )
 
 
 def uuid_or_none(text: str) -> uuid.UUID | None:

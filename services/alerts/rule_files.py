@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import cel
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.alerts.alert import Severity
-from services.alerts.facts import Facts, Signal
+from services.alerts.facts import Facts
+from services.alerts.muting import BadPattern, Inhibition, Matcher, Op
+from services.alerts.rule_samples import samples
+from services.alerts.rule_yaml import Item, items
 from services.alerts.rules import (
     EVALUATION_ERRORS,
     BadExpression,
@@ -27,72 +28,11 @@ from services.alerts.rules import (
 from shared.errors import Fault, Invalid
 
 DURATION_MAX: Final = timedelta(days=3650)  # far enough, and no deadline falls out of the calendar
+REMIND_MIN: Final = timedelta(minutes=1)
+LEVEL_MAX: Final = 9
 DURATION: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 RULE_NAME: Final = r"^[a-z][a-z0-9-]{0,62}$"
-
-_SAMPLE_DAY: Final = "2027-06-30"
-# A signal of every kind, once with everything known and once with everything null that may be: a rule must read both.
-_KNOWN: Final[dict[str, dict[str, Any]]] = {
-    "indicator": {
-        "name": "months_of_stock",
-        "scope": "all",
-        "on": _SAMPLE_DAY,
-        "value": "1.5",
-        "why": "",
-        "coverage": "0.9",
-        "inputs": {},
-    },
-    "goal": {
-        "goal": "sample",
-        "title": "A sample",
-        "source": "nobody",
-        "indicator": "months_of_stock",
-        "scope": "all",
-        "status": "at_risk",
-        "value": "0.7",
-        "expected": "0.8",
-        "target": "0.9",
-        "by": _SAMPLE_DAY,
-        "gap": "0.1",
-        "pace": "0.01",
-        "required_pace": "0.02",
-        "projected_on": _SAMPLE_DAY,
-        "on": _SAMPLE_DAY,
-    },
-    "obligation": {
-        "obligation": "sample",
-        "kind": "milestone",
-        "subject": "agreement:sample",
-        "title": "A sample",
-        "due_on": _SAMPLE_DAY,
-        "state": "open",
-        "met_on": _SAMPLE_DAY,
-    },
-    "anomaly": {
-        "kind": "overdrawn_lot",
-        "subject": "08935000000014/L1",
-        "since": _SAMPLE_DAY,
-        "until": _SAMPLE_DAY,
-        "detail": "a sample",
-        "events": [{"source": "urn:gln:8935000000017", "id": "1"}],
-    },
-    "endpoint": {
-        "endpoint": "sample",
-        "url": "https://example.com/",
-        "description": "",
-        "enabled": False,
-        "reason": "a sample",
-    },
-}
-_NULLABLE: Final = {
-    "indicator": ("value", "why", "coverage"),
-    "goal": ("value", "expected", "by", "gap", "pace", "required_pace", "projected_on"),
-    "obligation": ("due_on", "met_on"),
-    "anomaly": ("until",),
-    "endpoint": ("reason",),
-}
-
 
 _CONDITIONS: Final = ("unknown", "when", "clear")
 _PARTS: Final = (
@@ -102,6 +42,7 @@ _PARTS: Final = (
     "summary",
     "description",
     "resolved",
+    "group",
 )
 
 
@@ -123,7 +64,7 @@ class RuleDocument(_Strict):
     """One rule as written; services/alerts/README.md explains the fields."""
 
     rule: str = Field(pattern=RULE_NAME)
-    signal: Literal["indicator", "goal", "obligation", "anomaly", "endpoint"]
+    signal: Literal["indicator", "goal", "obligation", "anomaly", "endpoint", "pipeline"]
     severity: Severity
     when: str
     summary: str = Field(min_length=1)
@@ -135,45 +76,85 @@ class RuleDocument(_Strict):
     threshold: str | None = None
     formula: str | None = None
     hold: str = Field("0s", alias="for")
+    reopen: str = "0s"
+    remind: str | None = None
+    escalate: tuple[str, ...] = Field((), max_length=LEVEL_MAX)
+    group: str | None = None
     params: dict[str, str | int | float | bool] = {}
     labels: dict[str, str] = {}
     overrides: tuple[OverrideDocument, ...] = ()
     enabled: bool = True
 
 
+class MatcherDocument(_Strict):
+    """A condition on a label, rule, severity or subject."""
+
+    name: str = Field(min_length=1)
+    op: Op = Op.EQUAL
+    value: str
+
+
+class EqualDocument(_Strict):
+    """A label of the source and the one of the target that must be equal to it."""
+
+    source: str
+    target: str
+
+
+class InhibitionDocument(_Strict):
+    """What mutes what; services/alerts/README.md explains the fields."""
+
+    inhibit: str = Field(pattern=RULE_NAME)
+    source: tuple[MatcherDocument, ...] = Field(min_length=1)
+    target: tuple[MatcherDocument, ...] = Field(min_length=1)
+    equal: tuple[str | EqualDocument, ...] = Field(min_length=1)
+
+
 def load_rules(folder: Path) -> RuleSet:
     """Every rule of the *.yaml files in `folder`. Raises Invalid with every fault of every file."""
+    texts = texts_in(folder)
+    rules, inhibitions, faults = read(texts)
+    if faults:
+        raise Invalid(faults)
+    return RuleSet(rules, digest_of(texts), inhibitions)
+
+
+def digest_of(texts: dict[str, str]) -> str:
+    return hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()
+
+
+def texts_in(folder: Path) -> dict[str, str]:
+    """Every *.yaml file in `folder`, by its name. Raises Invalid for a folder without any, OSError."""
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise Invalid([Fault(str(folder), "no_rules", "there is no *.yaml file in it")])
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
-    rules, faults = read_rules(texts)
-    if faults:
-        raise Invalid(faults)
-    return RuleSet(rules, hashlib.sha256("\0".join(texts.values()).encode()).hexdigest())
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in files}
 
 
 def read_rules(texts: dict[str, str]) -> tuple[list[Rule], list[Fault]]:
-    """The rules in `texts` (by file name), and what is wrong in them."""
-    rules: dict[str, Rule] = {}
+    """The rules in `texts` (by file name), and what is wrong in them and in the inhibitions."""
+    rules, _, faults = read(texts)
+    return rules, faults
+
+
+def read(texts: dict[str, str]) -> tuple[list[Rule], list[Inhibition], list[Fault]]:
+    """The rules and inhibitions in `texts` (by file name), and what is wrong in them."""
+    found: dict[str, Rule | Inhibition] = {}
+    places: dict[str, str] = {}
     faults: list[Fault] = []
     for name, text in texts.items():
-        for place, item in _items(name, text, faults):
+        for item in items(name, text, faults):
             try:
-                rule = _rule(place, item)
+                read_item = _inhibition(item) if "inhibit" in item.keys else _rule(item)
             except Invalid as error:
                 faults.extend(error.faults)
                 continue
-            if rule.name in rules:
-                faults.append(
-                    Fault(
-                        f"{place} rule",
-                        "twice",
-                        f"{rule.name} is also in {rules[rule.name].file}",
-                    )
-                )
-            rules[rule.name] = rule
-    return list(rules.values()), faults
+            if read_item.name in found:
+                faults.append(item.fault(("rule",), "twice", f"{read_item.name} is also in {places[read_item.name]}"))
+            found[read_item.name] = read_item
+            places[read_item.name] = item.place
+    rules = [one for one in found.values() if isinstance(one, Rule)]
+    return rules, [one for one in found.values() if isinstance(one, Inhibition)], faults
 
 
 def duration(text: str) -> timedelta:
@@ -187,50 +168,45 @@ def duration(text: str) -> timedelta:
     return found
 
 
-def _items(name: str, text: str, faults: list[Fault]) -> Iterable[tuple[str, Any]]:
-    """Each rule of a file with its place, `file:line`."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        items = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = name if mark is None else f"{name}:{mark.line + 1}"
-        faults.append(Fault(place, "yaml", str(getattr(error, "problem", error))))
-        return []
-    if not isinstance(root, yaml.SequenceNode):
-        faults.append(Fault(name, "shape", "a file of rules is a list of rules"))
-        return []
-    places = [f"{name}:{node.start_mark.line + 1}" for node in root.value]
-    return list(zip(places, items, strict=True))
+def repeated(text: str) -> timedelta:
+    """A duration that something may be done in, again and again. Raises ValueError."""
+    found = duration(text)
+    if found < REMIND_MIN:
+        raise ValueError(f"reminders come at least {REMIND_MIN} apart")
+    return found
 
 
-def _rule(place: str, item: Any) -> Rule:
-    title = item.get("rule", "") if isinstance(item, dict) else ""
-    where = f"{place} {title}".strip()
-    try:
-        document = RuleDocument.model_validate(item)
-    except ValidationError as error:
-        raise Invalid([_fault(where, problem) for problem in error.errors()]) from None
+def _rule(item: Item) -> Rule:
+    document = item.validated(RuleDocument)
     faults: list[Fault] = []
-    rule = _compiled(document, place, where, faults)
+    rule = _compiled(document, item, faults)
     if rule is None:
         raise Invalid(faults)
-    _try(rule, where)
+    _try(rule, item)
     return rule
 
 
-def _fault(where: str, problem: Any) -> Fault:
-    field = ".".join(str(part) for part in problem["loc"])
-    return Fault(f"{where} {field}".strip(), problem["type"], problem["msg"])
+def _inhibition(item: Item) -> Inhibition:
+    document = item.validated(InhibitionDocument)
+    try:
+        source, target = (
+            tuple(Matcher(one.name, one.op, one.value) for one in side) for side in (document.source, document.target)
+        )
+        for matcher in (*source, *target):
+            matcher.holds({})
+    except BadPattern as error:
+        raise Invalid([item.fault((), "pattern", str(error))]) from None
+    pairs = tuple((one, one) if isinstance(one, str) else (one.source, one.target) for one in document.equal)
+    return Inhibition(document.inhibit, source, target, pairs)
 
 
-def _compiled(document: RuleDocument, place: str, where: str, faults: list[Fault]) -> Rule | None:
+def _compiled(document: RuleDocument, item: Item, faults: list[Fault]) -> Rule | None:
     def made(field: str, make: Any, source: str | None) -> Any:
         try:
             return None if source is None else make(source)
         except ValueError as error:
             code = "expression" if isinstance(error, BadExpression) else "duration"
-            faults.append(Fault(f"{where} {field}", code, str(error)))
+            faults.append(item.fault(field.split("."), code, str(error)))
             return None
 
     parts = {
@@ -242,17 +218,24 @@ def _compiled(document: RuleDocument, place: str, where: str, faults: list[Fault
         "summary": made("summary", Template, document.summary),
         "description": made("description", Template, document.description),
         "resolved": made("resolved", Template, document.resolved),
+        "group": made("group", Template, document.group),
         "hold": made("for", duration, document.hold),
+        "reopen": made("reopen", duration, document.reopen),
+        "remind": made("remind", repeated, document.remind),
+        "escalate": tuple(made(f"escalate.{at}", duration, text) for at, text in enumerate(document.escalate)),
+        "labels": {name: made(f"labels.{name}", Template, text) for name, text in document.labels.items()},
     }
+    if not faults and list(parts["escalate"]) != sorted(set(parts["escalate"])):
+        faults.append(item.fault(("escalate",), "order", "each time is later than the one before"))
     overrides = tuple(
         Override(
-            subject=item.subject,
-            enabled=item.enabled,
-            severity=item.severity,
-            hold=made(f"overrides.{index}.for", duration, item.hold),
-            params=item.params,
+            subject=override.subject,
+            enabled=override.enabled,
+            severity=override.severity,
+            hold=made(f"overrides.{index}.for", duration, override.hold),
+            params=override.params,
         )
-        for index, item in enumerate(document.overrides)
+        for index, override in enumerate(document.overrides)
     )
     if faults:
         return None
@@ -261,35 +244,27 @@ def _compiled(document: RuleDocument, place: str, where: str, faults: list[Fault
         kind=document.signal,
         severity=document.severity,
         params=document.params,
-        labels=document.labels,
         formula=document.formula,
         overrides=overrides,
         enabled=document.enabled,
-        file=place,
+        file=item.place,
         **parts,
     )
 
 
-def samples(kind: str) -> list[Signal]:
-    """Signals that a rule on `kind` must be able to read."""
-    full = _KNOWN[kind]
-    sparse = {**full, **dict.fromkeys(_NULLABLE[kind])}
-    at = datetime(2027, 6, 1, tzinfo=UTC)
-    return [Signal(f"{kind}/sample", 1, at, data) for data in (full, sparse)]
-
-
-def _try(rule: Rule, where: str) -> None:
+def _try(rule: Rule, item: Item) -> None:
     """Evaluates everything of the rule on the samples, so that a misspelt field is found at the start."""
     for signal in samples(rule.kind):
         context = Facts(signal, date(2027, 6, 1)).with_params(rule.params or {})
-        for field in _PARTS:
-            part: Expression | Template | None = getattr(rule, field)
+        parts = {field: getattr(rule, field) for field in _PARTS}
+        parts |= {f"labels.{name}": label for name, label in (rule.labels or {}).items()}
+        for field, part in parts.items():
             try:
                 value = _evaluated(part, field, context)
             except EVALUATION_ERRORS as error:
                 said = f"there is no field {error}" if isinstance(error, KeyError) else str(error)
                 detail = f"fails on a signal of kind {rule.kind}: {said}"
-                raise Invalid([Fault(f"{where} {field}", "evaluation", detail)]) from None
+                raise Invalid([item.fault(field.split("."), "evaluation", detail)]) from None
             if field == "unknown" and value:
                 break  # of such a signal nothing else is asked
 

@@ -13,7 +13,8 @@ import cel
 
 from services.alerts.alert import Finding, Severity
 from services.alerts.facts import VARIABLES, Facts
-from services.alerts.lifecycle import Verdict
+from services.alerts.lifecycle import Plan, Verdict
+from services.alerts.muting import Inhibition
 
 PLACEHOLDER: Final = re.compile(r"\$\{([^{}]*)\}")
 # What evaluating a compiled expression raises when the signal has not the shape that the rule expects.
@@ -101,9 +102,13 @@ class Rule:
     value: Expression | None = None
     threshold: Expression | None = None
     formula: str | None = None
+    group: Template | None = None
     hold: timedelta = timedelta()
+    reopen: timedelta = timedelta()
+    remind: timedelta | None = None
+    escalate: tuple[timedelta, ...] = ()
     params: Mapping[str, Any] | None = None
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, Template] | None = None
     overrides: tuple[Override, ...] = ()
     enabled: bool = True
     file: str = ""
@@ -124,6 +129,10 @@ class Rule:
             hold=self.hold if by.hold is None else by.hold,
             params={**(self.params or {}), **(by.params or {})},
         )
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(self.hold, self.reopen, self.remind, self.escalate)
 
     @property
     def reads_days(self) -> bool:
@@ -158,10 +167,14 @@ class Rule:
             resolution=self.resolved.text(context),
             value=None if self.value is None else self.value.text(context),
             threshold=None if self.threshold is None else self.threshold.text(context),
-            labels={"kind": signal.kind, "scope": signal.scope, **(self.labels or {})},
+            labels={"kind": signal.kind, "scope": signal.scope, **self._labels(context)},
             evidence=evidence,
             links=links,
+            group=None if self.group is None else self.group.text(context) or None,
         )
+
+    def _labels(self, context: cel.Context) -> dict[str, str]:
+        return {name: label.text(context) for name, label in (self.labels or {}).items()}
 
     def as_json(self) -> dict[str, Any]:
         """An item of GET /rules."""
@@ -174,8 +187,12 @@ class Rule:
             "when": self.when.source,
             "clear": None if self.clear is None else self.clear.source,
             "unknown": None if self.unknown is None else self.unknown.source,
+            "reopen_seconds": self.reopen.total_seconds(),
+            "remind_seconds": None if self.remind is None else self.remind.total_seconds(),
+            "escalate_seconds": [after.total_seconds() for after in self.escalate],
+            "group": None if self.group is None else self.group.source,
             "params": dict(self.params or {}),
-            "labels": dict(self.labels or {}),
+            "labels": {name: label.source for name, label in (self.labels or {}).items()},
             "summary": self.summary.source,
             "overrides": [override.subject for override in self.overrides],
             "file": self.file,
@@ -183,10 +200,11 @@ class Rule:
 
 
 class RuleSet:
-    """The rules in force; `digest` changes when any of them does."""
+    """The rules and inhibitions in force; `digest` changes when any of them does."""
 
-    def __init__(self, rules: Iterable[Rule], digest: str = "") -> None:
+    def __init__(self, rules: Iterable[Rule], digest: str = "", inhibitions: Iterable[Inhibition] = ()) -> None:
         self.rules = tuple(rules)
+        self.inhibitions = tuple(inhibitions)
         self.digest = digest
         self._by_kind: dict[str, tuple[Rule, ...]] = {}
         for rule in self.rules:

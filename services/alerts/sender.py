@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -62,9 +63,17 @@ class Sender:
     """Posts webhooks; one for the process, made inside its event loop."""
 
     def __init__(
-        self, names: Names, policy: Policy, clock: Clock, *, timeout_seconds: float, connect_timeout_seconds: float
+        self,
+        names: Names,
+        policy: Policy,
+        clock: Clock,
+        *,
+        timeout_seconds: float,
+        connect_timeout_seconds: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._names = names
+        self._tls = tls or ssl.create_default_context()
         self._policy = policy
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=connect_timeout_seconds)
@@ -100,6 +109,7 @@ class Sender:
             connector=aiohttp.TCPConnector(
                 resolver=CheckedResolver(self._names, self._policy, plain=plain),
                 use_dns_cache=False,
+                ssl=self._tls,
                 limit=0,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
             ),

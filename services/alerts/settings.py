@@ -19,14 +19,19 @@ class AlertsSettings(ServiceSettings):
     model_config = settings_config("alerts")
 
     rules_dir: Path
+    rules_poll_seconds: float = Field(gt=0)
     links_supply_url: str
 
     allowed_cidrs: Annotated[tuple[Network, ...], NoDecode]
     allow_http: bool
 
+    pipeline_poll_seconds: float = Field(gt=0)
     signals_batch_records: int = Field(gt=0)
     timer_poll_seconds: float = Field(gt=0)
     timer_batch_subjects: int = Field(gt=0)
+
+    group_wait_seconds: float = Field(ge=0)
+    group_interval_seconds: float = Field(ge=0)
 
     delivery_poll_seconds: float = Field(gt=0)
     delivery_lease_seconds: float = Field(gt=0)

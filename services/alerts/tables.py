@@ -9,10 +9,12 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Text,
@@ -39,6 +41,18 @@ def _text(*, nullable: bool = False, primary_key: bool = False) -> Any:
 
 def _json() -> Any:
     return Field(sa_type=JSONB, nullable=False)
+
+
+def _texts() -> Any:
+    return Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+
+
+def _counter() -> Any:
+    return Field(sa_column=Column(Integer, nullable=False, server_default=text("0")))
+
+
+def _false() -> Any:
+    return Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
 
 
 def _big(*, primary_key: bool = False) -> Any:
@@ -91,7 +105,10 @@ class RulesRow(Row, table=True):
 
 
 class AlertRow(Row, table=True):
-    """An alert; at most one of a rule and subject is not resolved."""
+    """An alert; at most one of a rule and subject is not resolved.
+
+    `muted_by` holds what keeps it from being told, `covers` the keys of what it keeps from being told while it fires.
+    """
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -99,6 +116,10 @@ class AlertRow(Row, table=True):
         Index("alerts_of_subject", "subject", "rule", text("opened_version DESC")),
         Index("alerts_newest", text("started_at DESC"), text("id DESC")),
         Index("alerts_by_state", "state", text("started_at DESC"), text("id DESC")),
+        Index("alerts_by_rule", "rule", text("started_at DESC"), text("id DESC")),
+        Index("alerts_by_severity", "severity", text("started_at DESC"), text("id DESC")),
+        Index("alerts_covers", "covers", postgresql_using="gin", postgresql_where=text("covers <> '{}'")),
+        Index("alerts_muted", "muted_by", postgresql_using="gin", postgresql_where=text("muted_by <> '{}'")),
     )
 
     id: uuid.UUID = Field(primary_key=True)
@@ -113,6 +134,12 @@ class AlertRow(Row, table=True):
     acknowledged_at: datetime | None = _instant(nullable=True)
     acknowledged_by: str | None = _text(nullable=True)
     resolved_at: datetime | None = _instant(nullable=True)
+    told_at: datetime | None = _instant(nullable=True)
+    reminders: int = _counter()
+    level: int = _counter()
+    muted_by: list[str] = _texts()
+    covers: list[str] = _texts()
+    group: str | None = _text(nullable=True)
     summary: str = _text()
     description: str = _text()
     resolution: str = _text()
@@ -130,6 +157,8 @@ class ChangeRow(Row, table=True):
     __table_args__ = (
         Index("changes_of_alert", "alert", "id"),
         Index("changes_unpublished", "id", postgresql_where=text("public AND published_at IS NULL")),
+        Index("changes_waiting", "group", "id", postgresql_where=text("waiting")),
+        Index("changes_recorded", "recorded_at", postgresql_where=text("told")),
     )
 
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -143,6 +172,49 @@ class ChangeRow(Row, table=True):
     snapshot: dict[str, Any] = _json()
     public: bool
     published_at: datetime | None = _instant(nullable=True)
+    told: bool = _false()
+    group: str | None = _text(nullable=True)
+    waiting: bool = _false()
+
+
+class GroupRow(Row, table=True):
+    """A group of alerts that are told together: when what waits is told, and when the next at the earliest."""
+
+    __tablename__ = "groups"
+    __table_args__ = (Index("groups_due", "flush_at", postgresql_where=text("flush_at IS NOT NULL")),)
+
+    group: str = _text(primary_key=True)
+    flush_at: datetime | None = _instant(nullable=True)
+    not_before: datetime | None = _instant(nullable=True)
+
+
+class SilenceRow(Row, table=True):
+    """Alerts that match are not told from start to end (domain time). A deleted one ended when it was deleted."""
+
+    __tablename__ = "silences"
+    __table_args__ = (
+        Index("silences_end", "ends_at"),
+        Index("silences_newest", text("created_at DESC"), text("id DESC")),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    matchers: list[dict[str, str]] = _json()
+    starts_at: datetime = _instant()
+    ends_at: datetime = _instant()
+    reason: str = _text()
+    created_by: str = _text()
+    created_at: datetime = _instant()
+    deleted_at: datetime | None = _instant(nullable=True)
+    deleted_by: str | None = _text(nullable=True)
+
+
+class MuteCheckRow(Row, table=True):
+    """Something that muted alerts is gone: those that it muted are looked at again."""
+
+    __tablename__ = "mute_checks"
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    token: str = _text()
 
 
 class EndpointRow(Row, table=True):
@@ -157,6 +229,8 @@ class EndpointRow(Row, table=True):
     rules: list[str] = Field(sa_type=ARRAY(Text), nullable=False)
     scopes: list[str] = Field(sa_type=ARRAY(Text), nullable=False)
     rate: float | None
+    level: int = _counter()
+    headers: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     description: str = _text()
     secret: str = _text()
     former_secret: str | None = _text(nullable=True)
@@ -172,6 +246,8 @@ class EndpointRow(Row, table=True):
 class DeliveryRow(Row, table=True):
     """One change to be told to one endpoint; `id` is the webhook-id. All instants are real time.
 
+    `changes` are those that a group tells together, `change` the last of them. `tries` counts attempts, those before
+    `first_try` were made before it was last sent again.
     While an attempt runs, next_attempt_at is when its lease ends: an attempt that never reports is made again then.
     """
 
@@ -181,6 +257,8 @@ class DeliveryRow(Row, table=True):
         Index("deliveries_lane", "endpoint", "lane", "change", postgresql_where=text("state = 'pending'")),
         Index("deliveries_newest", text("change DESC"), text("id DESC")),
         Index("deliveries_of_alert", "alert", "change"),
+        Index("deliveries_of_endpoint", "endpoint", text("created_at DESC")),
+        Index("deliveries_of_group", "changes", postgresql_using="gin", postgresql_where=text("changes IS NOT NULL")),
     )
 
     id: uuid.UUID = Field(primary_key=True)
@@ -188,9 +266,11 @@ class DeliveryRow(Row, table=True):
     lane: uuid.UUID
     alert: uuid.UUID
     change: int = _big()
+    changes: list[int] | None = Field(sa_type=ARRAY(BigInteger), nullable=True)
     transition: str = _text()
     state: str = _text()
     tries: int
+    first_try: int = _counter()
     next_attempt_at: datetime | None = _instant(nullable=True)
     created_at: datetime = _instant()
     finished_at: datetime | None = _instant(nullable=True)
@@ -208,6 +288,20 @@ class AttemptRow(Row, table=True):
     seconds: float
     response_head: str | None = _text(nullable=True)
     error: str | None = _text(nullable=True)
+
+
+class AuditRow(Row, table=True):
+    """What a person changed: who, when (real time), what. Acknowledgements are in the alert's history instead."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_of_subject", "subject", "id"),)
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    at: datetime = _instant()
+    by: str = _text()
+    action: str = _text()
+    subject: str = _text()
+    detail: dict[str, Any] = _json()
 
 
 class LeaseRow(Row, table=True):

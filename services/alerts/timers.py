@@ -1,4 +1,4 @@
-"""Keeps the clock: looks again at subjects when a `for` has elapsed, a duty comes due, or the rules have changed."""
+"""Keeps the clock: looks again at subjects when something comes due or mutes no more, and has groups told."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Timers:
     async def run(self) -> None:
         await self._caught_up()
         while True:
-            if await patiently("deadlines", self.once) < self._batch:
+            if await patiently("deadlines", self.once) == 0:
                 await self._wakeups.wait("timers", await patiently("the next deadline", self._pause_seconds))
 
     async def once(self) -> int:
-        """Acts on what is due; how many subjects that were."""
-        return await self._store.wake(self._batch)
+        """Acts on what is due; how much that was."""
+        return await self._store.unmute() + await self._store.wake(self._batch) + await self._store.flush()
 
     async def _pause_seconds(self) -> float:
         """Bounded, because another instance may write an earlier deadline."""

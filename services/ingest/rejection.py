@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,6 +16,8 @@ from shared.clock import rfc3339
 from shared.errors import Fault
 from shared.events.cloudevent import Record
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
 REJECTED: Final = "rejected"
 INCOMPLETE: Final = "incomplete"
 OPEN: Final = "open"
@@ -42,7 +44,7 @@ def unpack_headers(packed: bytes) -> list[Header]:
 
 
 def moment(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    return None if at_ms is None else EPOCH + at_ms * MILLISECOND
 
 
 def told(refusal: Refusal, now: datetime) -> Record:
@@ -97,7 +99,7 @@ def row(refusal: Refusal) -> dict[str, Any]:
 def record_of(row: Rejection) -> Inbound:
     """What was sent, to be judged anew."""
     fault = Fault(None, row.code, row.detail) if row.truncated else None
-    at = None if row.at is None else int(row.at.timestamp() * 1000)
+    at = None if row.at is None else (row.at - EPOCH) // MILLISECOND
     headers = unpack_headers(row.raw_headers)
     place = (row.topic or "", -1 if row.partition is None else row.partition, -1 if row.offset is None else row.offset)
     return Inbound(*place, at, row.raw_key, row.raw_value, headers, fault)

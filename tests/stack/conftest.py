@@ -10,6 +10,7 @@ import pytest
 from pytest_socket import enable_socket
 
 from deploy.local.stack import SERVICES, Stack, StackOptions
+from tests.stack.alerts_world import alerts_world  # noqa: F401 - a fixture
 from tests.stack.browser import Browser
 from tests.stack.kafka_way import Way
 from tests.stack.places import free_port_base

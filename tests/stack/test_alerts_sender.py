@@ -6,40 +6,27 @@ import asyncio
 import gzip
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from services.alerts.destination import Policy
 from services.alerts.names import Names
 from services.alerts.retry import Attempt
 from services.alerts.sender import RESPONSE_HEAD_BYTES, Request, Sender
 from shared.clock import RealClock
+from tests.stack.hostile import OK, Behaviour, answering, drip, hang, pour, request_of, reset, serving
 
 TIMEOUT_SECONDS = 1.0
 LOCAL = Policy(allowed=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(behaviour: Behaviour) -> AsyncIterator[str]:
-    """The base URL of a server that treats each connection by `behaviour`."""
-
-    async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await behaviour(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(treat, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -49,55 +36,11 @@ async def sender() -> AsyncIterator[Sender]:
     await made.close()
 
 
-async def request_of(reader: asyncio.StreamReader) -> bytes:
-    """Reads one request whole; its head."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-    await reader.readexactly(int(length.split(b":")[1]))
-    return head
-
-
-def answering(*parts: bytes, then: Behaviour | None = None) -> Behaviour:
-    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await request_of(reader)
-        for part in parts:
-            writer.write(part)
-        await writer.drain()
-        if then is not None:
-            await then(reader, writer)
-
-    return behave
-
-
-async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x" * 65536)
-        await writer.drain()
-
-
-async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
-async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
-
-
 async def post(sender: Sender, url: str) -> Attempt:
     started = time.perf_counter()
     attempt = await sender.post(Request(url, {"content-type": "application/json"}, b"{}"))
     assert time.perf_counter() - started < TIMEOUT_SECONDS + 1
     return attempt
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +80,22 @@ async def test_a_compression_bomb_stays_small(sender: Sender) -> None:
         attempt = await post(sender, url)
     assert attempt.succeeded
     assert attempt.response_head is not None and len(attempt.response_head) <= RESPONSE_HEAD_BYTES
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<html>no</html>", 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\n\xff\xfe\x00\x01", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 200),
+        (b"HTTP/1.0 204 No Content\r\n\r\n", 204),
+        (b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", 410),
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", 500),
+    ],
+)
+async def test_whatever_the_content_is_the_status_counts(sender: Sender, answer: bytes, status: int) -> None:
+    async with serving(answering(answer)) as url:
+        assert (await post(sender, url)).status == status
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -225,6 +184,98 @@ async def test_a_name_that_leads_home_is_refused_where_nothing_is_listed() -> No
             attempt = await made.post(Request(url.replace("127.0.0.1", host), {}, b"{}"))
             assert attempt.status is None and attempt.error is not None
             assert "not a public address" in attempt.error, host
+    await made.close()
+
+
+@dataclass
+class Authority:
+    """A certificate authority of the test's own, and a certificate that it gave to one name."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
+        now = datetime.now(UTC)
+        self._certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(self.name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> bytes:
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cadata=self.pem.decode())
+
+    def serving(self, folder: Path, asked: list[str | None]) -> ssl.SSLContext:
+        """The server's side; it notes the names that clients ask for."""
+        key = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / "both.pem").write_bytes(key + self.pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "both.pem")
+        context.sni_callback = lambda connection, name, found: asked.append(name)
+        return context
+
+
+async def test_the_connection_goes_to_the_checked_address_and_keeps_the_name_for_tls_and_host(tmp_path: Path) -> None:
+    authority, asked, heads = Authority("receiver.example"), list[str | None](), list[bytes]()
+
+    async def remember(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await request_of(reader))
+        writer.write(OK + b"Content-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    looked_up: list[str] = []
+
+    def look_up(host: str) -> list[str]:
+        looked_up.append(host)
+        return ["127.0.0.1"]
+
+    made = Sender(
+        Names(look_up),
+        LOCAL,
+        RealClock(),
+        timeout_seconds=5.0,
+        connect_timeout_seconds=5.0,
+        tls=authority.trusted(),
+    )
+    async with serving(remember, authority.serving(tmp_path, asked)) as url:
+        port = url.rsplit(":", 1)[1].strip("/")
+        attempt = await made.post(Request(f"https://receiver.example:{port}/hook", {}, b"{}"))
+        assert attempt.succeeded, attempt
+        assert looked_up == ["receiver.example"]
+        assert asked == ["receiver.example"]
+        assert f"\r\nhost: receiver.example:{port}\r\n".encode() in heads[0].lower()
+        other = await made.post(Request(f"https://other.example:{port}/hook", {}, b"{}"))
+        assert other.status is None and other.error is not None
+        assert "certificate" in other.error.lower()
+    await made.close()
+
+
+async def test_a_name_that_changes_its_address_is_checked_again_at_the_next_connection() -> None:
+    """DNS rebinding: the second answer leads inside."""
+    answers = [["127.0.0.1"], ["127.0.0.2"]]
+    listed = Policy(allowed=(ip_network("127.0.0.1/32"),))
+    made = Sender(
+        Names(lambda host: answers.pop(0)), listed, RealClock(), timeout_seconds=2.0, connect_timeout_seconds=2.0
+    )
+    async with serving(answering(OK + b"Connection: close\r\nContent-Length: 0\r\n\r\n")) as url:
+        named = url.replace("127.0.0.1", "rebinding.example")
+        assert (await made.post(Request(named, {}, b"{}"))).succeeded
+        second = await made.post(Request(named, {}, b"{}"))
+    assert second.error is not None and "127.0.0.2 is not a public address" in second.error
     await made.close()
 
 

@@ -19,7 +19,10 @@ from aiokafka import AIOKafkaConsumer
 from standardwebhooks import Webhook
 
 from deploy.local.stack import Stack
+from services.alerts.pipeline import Pipeline
+from services.alerts.settings import AlertsSettings
 from shared import topics
+from shared.clock import RealClock
 from shared.web import encode_cursor
 from tests.stack.alerts_given import JSON, Alerts, goal, in_days, obligation, publish, unique
 from tests.stack.waiting import eventually
@@ -322,6 +325,11 @@ async def test_the_stack_s_own_receiver_verifies_what_it_gets(stack: Stack) -> N
         ({"url": "https://example.com/", "filter": {"rule": [0] * 100_000}}, "filter.rule", "length"),
         ({"url": "https://example.com/", "filter": {"severity": ["info"] * 101}}, "filter.severity", "length"),
         ({"url": "https://example.com/", "rate": -1}, "rate", "range"),
+        ({"url": "https://example.com/", "level": 10}, "level", "range"),
+        ({"url": "https://example.com/", "headers": {"Host": "x"}}, "headers", "choice"),
+        ({"url": "https://example.com/", "headers": {"Webhook-Id": "x"}}, "headers", "choice"),
+        ({"url": "https://example.com/", "headers": {"A": "x", "a": "y"}}, "headers", "choice"),
+        ({"url": "https://example.com/", "headers": {"A": " x"}}, "headers.A", "pattern"),
         ({"url": "https://example.com/", "colour": "red"}, "colour", "unknown_field"),
         ({}, "url", "missing"),
     ],
@@ -353,6 +361,100 @@ async def test_an_endpoint_is_changed_rotated_tested_and_removed(operator: Alert
     assert (await operator.call("DELETE", path))[0] == 404
 
 
+async def test_the_age_of_the_ledger_is_watched_by_its_checkpoints(stack: Stack) -> None:
+    settings = AlertsSettings.load(
+        database_url=stack.postgres.url("alerts"),
+        kafka_bootstrap=stack.credentials["kafka"]["bootstrap"],
+        kafka_password=stack.kafka_password("alerts"),
+        session_secret="unused",
+    )
+    told: dict[str, JSON] = {}
+
+    async def tell(subject: str, state: JSON) -> None:
+        told[subject] = state
+
+    watching = asyncio.create_task(Pipeline(settings, RealClock(), tell).run())
+    state = await eventually(lambda: told.get("pipeline/ledger", {}))
+    watching.cancel()
+    assert (state["stage"], state["late_seconds"]) == ("ledger", 0)
+
+
+async def test_a_silence_holds_back_and_ending_it_lets_go(stack: Stack, operator: Alerts, receiver: Receiver) -> None:
+    name = unique("silenced")
+    made = await endpoint(operator, receiver)
+    matchers = [{"name": "subject", "op": "=~", "value": f"goal/{name}.*"}]
+    body = {"matchers": matchers, "ends_at": "2100-01-01T00:00:00Z", "reason": "we know"}
+    status, silence = await operator.call("POST", "/silences", body)
+    assert (status, silence["state"], silence["reason"]) == (201, "active", "we know")
+    loud = unique("loud")
+    await publish(stack, goal(name, "off_track"), goal(loud, "off_track"))
+    await eventually(lambda: receiver.requests)
+    [alert] = await operator.of(f"goal/{name}", state="firing")
+    assert alert["muted_by"] == [f"silence:{silence['id']}"]
+    assert [json.loads(body)["data"]["subject"] for _, body in receiver.requests] == [f"goal/{loud}"]
+    assert silence["id"] in [item["id"] for item in await operator.items("/silences", state="active")]
+    assert (await operator.call("DELETE", f"/silences/{silence['id']}"))[0] == 204
+    await eventually(lambda: len(receiver.requests) == 2)
+    assert (await operator.call("GET", f"/silences/{silence['id']}"))[1]["state"] == "expired"
+    assert (await operator.call("DELETE", f"/silences/{uuid.uuid4()}"))[0] == 404
+    await operator.call("DELETE", f"/endpoints/{made['id']}")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"matchers": []}, "matchers", "length"),
+        ({"matchers": [{"name": "rule", "op": "=~", "value": "("}]}, "matchers[0].value", "pattern"),
+        ({"matchers": [{"name": "rule", "op": "=~", "value": ".*"}]}, "matchers", "choice"),
+        ({"matchers": [{"name": "rule", "op": "~", "value": "a"}]}, "matchers[0].op", "choice"),
+        ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at", "range"),
+        ({"starts_at": "2100-01-02T00:00:00Z"}, "ends_at", "range"),
+        ({"ends_at": "soon"}, "ends_at", "time"),
+        ({"reason": ""}, "reason", "length"),
+    ],
+)
+async def test_a_silence_that_is_wrong_is_refused(operator: Alerts, change: JSON, field: str, code: str) -> None:
+    good = {"matchers": [{"name": "rule", "value": "a"}], "ends_at": "2100-01-01T00:00:00Z", "reason": "x"}
+    status, problem = await operator.call("POST", "/silences", {**good, **change})
+    found = [(fault["field"], fault["code"]) for fault in problem["errors"]]
+    assert (status, found) == (422, [(field, code)])
+
+
+async def test_a_failed_delivery_is_sent_again_and_an_endpoint_tells_its_stats(
+    stack: Stack, operator: Alerts, receiver: Receiver
+) -> None:
+    made = await endpoint(operator, receiver, headers={"X-Team": "ops"}, filter={"rule": ["goal-off-track"]})
+    path = f"/endpoints/{made['id']}"
+    receiver.status = 503
+    name = unique("again")
+    await publish(stack, goal(name, "off_track"))
+    await eventually(lambda: receiver.requests)
+    [delivery] = await eventually(lambda: operator.items("/deliveries", endpoint=made["id"], state="pending"))
+    receiver.status = 204
+    await eventually(lambda: _attempts(operator, delivery["id"], 1))
+    assert (await operator.call("POST", f"/deliveries/{delivery['id']}/resend"))[0] == 202
+    await eventually(lambda: operator.items("/deliveries", endpoint=made["id"], state="delivered"))
+    assert receiver.requests[-1][0]["x-team"] == "ops"
+    _, stats = await operator.call("GET", f"{path}/stats", hours="1")
+    assert stats["deliveries"] == {"delivered": 1, "failed": 0, "pending": 0}
+    assert stats["attempts"]["by_status"] == {"204": 1, "503": 1}
+    await operator.call("PATCH", path, {"enabled": False})
+    await publish(stack, goal(name, "on_track"))
+    await eventually(lambda: operator.of(f"goal/{name}", state="resolved"))
+    await operator.call("PATCH", path, {"enabled": True})
+    status, answer = await operator.call("POST", f"{path}/recover", since=delivery["created_at"])
+    assert (status, answer) == (202, {"recovered": 1, "next": None})
+    await eventually(lambda: receiver.types()[-1] == "supply.alert.resolved.v1")
+    assert (await operator.call("POST", f"/deliveries/{uuid.uuid4()}/resend"))[0] == 404
+    assert (await operator.call("POST", f"{path}/recover", since="2026-01-01T00:00:00"))[0] == 422
+    await operator.call("DELETE", path)
+    assert (await operator.call("POST", f"/deliveries/{delivery['id']}/resend"))[0] == 409
+
+
+async def _attempts(operator: Alerts, delivery: str, count: int) -> bool:
+    return len((await operator.call("GET", f"/deliveries/{delivery}"))[1]["attempts"]) == count
+
+
 async def test_lists_are_paged(stack: Stack, operator: Alerts) -> None:
     subject = unique("page")
     await publish(stack, *(goal(f"{subject}-{n}", "off_track") for n in range(5)))
@@ -381,6 +483,6 @@ async def test_lists_are_paged(stack: Stack, operator: Alerts) -> None:
 
 
 async def test_without_a_key_nothing_is_shown(stack: Stack, http: aiohttp.ClientSession) -> None:
-    for path in ("/alerts", "/endpoints", "/deliveries", "/rules"):
+    for path in ("/alerts", "/silences", "/endpoints", "/deliveries", "/rules"):
         async with http.get(stack.credentials["alerts"] + path) as response:
             assert response.status == 401

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.local.postgres import SUPERUSER
-from deploy.local.stack import Stack
-from services.alerts import signature
-from services.alerts.delivery import Deliveries, Limits
-from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.facts import Signal
-from services.alerts.queries import Queries
-from services.alerts.retry import Attempt
 from services.alerts.rules import RuleSet
-from services.alerts.sender import Request
-from services.alerts.settings import AlertsSettings
-from services.alerts.store.alerts import AlertStore, Batch
-from services.alerts.store.deliveries import DeliveryStore
-from services.alerts.store.endpoints import EndpointStore
 from services.alerts.tables import metadata
-from services.alerts.wakeups import Wakeups
-from shared.clock import FixedClock
-from shared.database import engine, migrate
-from tests.unit.alerts_given import OBLIGATION, SUPPLY_URL, built_in, goal, rule_set
+from tests.stack.alerts_world import LIMITS, NOW, World
+from tests.unit.alerts_given import OBLIGATION, goal, rule_set
 
-NOW = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)
-LIMITS = Limits(concurrency=64, endpoint_concurrency=16, poll_seconds=0.05, lease=timedelta(seconds=60))
 SLOW_RULE = """
 - rule: slow
   signal: goal
@@ -49,112 +29,9 @@ SLOW_RULE = """
 """
 
 
-@dataclass
-class Wire:
-    """Stands in for the network: remembers requests and answers by URL."""
-
-    clock: FixedClock
-    answers: dict[str, list[int]] = field(default_factory=dict)
-    requests: list[Request] = field(default_factory=list)
-    hanging: set[str] = field(default_factory=set)
-
-    async def post(self, request: Request) -> Attempt:
-        self.requests.append(request)
-        if request.url in self.hanging:
-            await asyncio.Event().wait()
-        planned = self.answers.get(request.url, [])
-        return Attempt(self.clock.real_now(), 0.01, planned.pop(0) if planned else 204, "")
-
-    def told(self, url: str | None = None) -> list[str]:
-        """The transitions that arrived, in their order."""
-        chosen = [request for request in self.requests if url in (None, request.url)]
-        return [json.loads(request.body)["type"].split(".")[2] for request in chosen]
-
-    def ids(self) -> list[str]:
-        return [request.headers["webhook-id"] for request in self.requests]
-
-
-@dataclass
-class World:
-    """The parts of alerts on a database of their own."""
-
-    settings: AlertsSettings
-    engine: AsyncEngine
-    clock: FixedClock
-    wire: Wire
-    rules: RuleSet
-
-    def __post_init__(self) -> None:
-        self.queries = Queries(self.engine)
-        self.deliveries = self.instance()
-
-    @property
-    def alerts(self) -> AlertStore:
-        return AlertStore(self.engine, self.rules, self.clock, SUPPLY_URL)
-
-    @property
-    def endpoints(self) -> EndpointStore:
-        return EndpointStore(self.engine, self.alerts, self.clock)
-
-    def instance(self, limits: Limits = LIMITS) -> Deliveries:
-        store = DeliveryStore(self.engine, self.endpoints, timedelta(days=5))
-        return Deliveries(store, self.wire, self.clock, limits, Wakeups(), chance=lambda: 0.0)
-
-    async def endpoint(self, url: str = "https://one.example/", **more: Any) -> Endpoint:
-        given = {
-            "id": uuid.uuid4(),
-            "url": url,
-            "format": Format.STANDARD,
-            "filter": Filter(),
-            "rate": None,
-            "description": "",
-            "secret": signature.new_secret(),
-            "former_secret": None,
-            "former_secret_until": None,
-            "enabled": True,
-            "disabled_reason": None,
-            "failing_since": None,
-            "created_at": self.clock.real_now(),
-        }
-        made = Endpoint(**{**given, **more})
-        await self.endpoints.add(made, "ann")
-        return made
-
-    async def signal(self, *signals: Signal) -> None:
-        await self.alerts.apply(Batch("signals", signals, {0: signals[-1].version}))
-
-    async def deliver(self, rounds: int = 1) -> int:
-        return sum([await self.deliveries.once() for _ in range(rounds)])
-
-    async def states(self) -> list[tuple[str, str]]:
-        page = await self.queries.alerts({}, 100, None)
-        return [(item["rule"], item["state"]) for item in page.items]
-
-    async def sent(self, **filters: Any) -> list[dict[str, Any]]:
-        """Deliveries, the oldest first."""
-        return (await self.queries.deliveries(filters, 1000, None)).items[::-1]
-
-
 @pytest.fixture
-async def world(stack: Stack) -> AsyncIterator[World]:
-    name = f"alerts_{uuid.uuid4().hex[:12]}"
-    server = await asyncpg.connect(stack.postgres.url(SUPERUSER, "postgres"))
-    await server.execute(f'CREATE DATABASE "{name}" OWNER alerts')
-    settings = AlertsSettings.load(
-        database_url=stack.postgres.url("alerts", name), kafka_password="unused", session_secret="unused"
-    )
-    owner = await asyncpg.connect(stack.postgres.url("alerts", name))
-    await owner.execute("CREATE SCHEMA alerts")
-    await owner.close()
-    await migrate(settings)
-    opened = engine(settings)
-    clock = FixedClock(NOW)
-    try:
-        yield World(settings, opened, clock, Wire(clock), built_in())
-    finally:
-        await opened.dispose()
-        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await server.close()
+def world(alerts_world: World) -> World:
+    return alerts_world
 
 
 async def test_a_failing_receiver_is_tried_by_the_schedule_with_the_same_webhook_id(world: World) -> None:
@@ -269,7 +146,7 @@ async def test_410_disables_the_endpoint_and_raises_an_alert_that_others_are_tol
     await world.deliver()
     assert world.wire.told("https://gone.example/") == ["firing"]
 
-    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None})
+    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, "ann")
     assert ("endpoint-disabled", "resolved") in await world.states()
 
 
@@ -309,7 +186,7 @@ async def test_a_rate_is_kept(world: World) -> None:
 async def test_a_removed_endpoint_gets_nothing_more(world: World) -> None:
     removed = await world.endpoint()
     await world.signal(goal("off_track"))
-    await world.endpoints.remove(removed.id)
+    await world.endpoints.remove(removed.id, "ann")
     assert await world.deliver() == 0
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"

@@ -15,7 +15,7 @@ from services.alerts import payload, retry, signature
 from services.alerts.alert import Alert, Change, Finding, Severity, State, Transition
 from services.alerts.claim import Claimed
 from services.alerts.delivery import prepare
-from services.alerts.endpoint import Endpoint, Filter, Format, recipients
+from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.evaluation import evaluate
 from services.alerts.payload import Message
 from services.alerts.rate import Bucket
@@ -33,6 +33,8 @@ def endpoint(**more: object) -> Endpoint:
         "format": Format.STANDARD,
         "filter": Filter(),
         "rate": None,
+        "level": 0,
+        "headers": {},
         "description": "",
         "secret": signature.new_secret(),
         "former_secret": None,
@@ -53,7 +55,7 @@ def change() -> Change:
 def claimed(to: Endpoint) -> Claimed:
     told = change()
     message = Message(told.transition.value, told.at, told.alert.as_json())
-    return Claimed(uuid.uuid4(), 1, told.alert.id, 1, to, message)
+    return Claimed(uuid.uuid4(), 1, 1, told.alert.id, 1, to, message)
 
 
 def test_the_library_of_standard_webhooks_verifies_what_we_sign() -> None:
@@ -200,11 +202,11 @@ def test_the_slack_body_has_text_and_blocks_and_no_markup_from_data() -> None:
     ],
 )
 def test_all_given_parts_of_a_filter_must_hold(chosen: Filter, takes: bool) -> None:
-    assert chosen.takes(change().alert) is takes
+    assert chosen.takes(change().alert.as_json()) is takes
 
 
 def test_a_disabled_endpoint_is_told_of_nothing() -> None:
-    assert recipients([endpoint(enabled=False)], change().alert) == []
+    assert not endpoint(enabled=False).wants("firing", change().alert.as_json())
 
 
 def test_a_secret_is_in_no_representation_of_an_endpoint() -> None:

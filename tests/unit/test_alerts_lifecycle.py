@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.alerts import lifecycle
 from services.alerts.alert import Alert, Change, Finding, Severity, State, alert_id, webhook_id
-from services.alerts.lifecycle import NotAcknowledgeable, Observation, Verdict, step
+from services.alerts.lifecycle import NotAcknowledgeable, Observation, Plan, Verdict, step
 from tests.unit.alerts_given import NOW
 
 HOLD = timedelta(days=2)
@@ -19,7 +19,7 @@ FINDING = Finding(Severity.WARNING, "it is wrong", "very", "it is right again", 
 
 
 def seen(verdict: Verdict, version: int = 1, hold: timedelta = HOLD, finding: Finding = FINDING) -> Observation:
-    return Observation("a-rule", "goal/a", version, verdict, hold, finding)
+    return Observation("a-rule", "goal/a", version, verdict, Plan(hold), finding)
 
 
 def an_alert(state: State) -> Alert | None:
@@ -76,8 +76,8 @@ def test_an_alert_fires_once_its_condition_has_held_long_enough() -> None:
     fired = step(almost.alert, seen(Verdict.HOLDS), NOW + HOLD)
     assert fired.alert is not None and fired.alert.state is State.FIRING
     assert (fired.alert.started_at, fired.alert.fired_at) == (NOW, NOW + HOLD)
-    assert lifecycle.deadline(pending, HOLD) == NOW + HOLD
-    assert lifecycle.deadline(fired.alert, HOLD) is None
+    assert lifecycle.fires_at(pending, Plan(HOLD)) == NOW + HOLD
+    assert lifecycle.fires_at(fired.alert, Plan(HOLD)) is None
 
 
 def test_without_a_wait_an_alert_fires_at_once_and_was_never_pending() -> None:

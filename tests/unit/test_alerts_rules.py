@@ -15,7 +15,8 @@ from services.alerts.evaluation import HORIZON_DAYS, evaluate
 from services.alerts.facts import Facts, Signal, number
 from services.alerts.lifecycle import Verdict
 from services.alerts.links import links
-from services.alerts.rule_files import duration, load_rules, read_rules, samples
+from services.alerts.rule_files import duration, load_rules, read_rules
+from services.alerts.rule_samples import samples
 from services.supply import explain_api, figures_api, ledger_api, told_api
 from shared.clock import start_of
 from shared.errors import Invalid
@@ -208,19 +209,19 @@ GOOD = "- rule: a\n  signal: goal\n  severity: info\n  summary: x\n  when: 'true
 @pytest.mark.parametrize(
     ("text", "field", "said"),
     [
-        (GOOD.replace("when: 'true'", "when: data.status =="), "test.yaml:1 a when", "Syntax error"),
-        (GOOD.replace("when: 'true'", "when: dta.status == 'x'"), "test.yaml:1 a when", "unknown variable dta"),
-        (GOOD.replace("when: 'true'", "when: data.statsu == 'x'"), "test.yaml:1 a when", "no field 'statsu'"),
-        (GOOD.replace("when: 'true'", "when: data.value"), "test.yaml:1 a when", "neither true nor false"),
-        (GOOD.replace("when: 'true'", "when: double(data.value) < 1.0"), "test.yaml:1 a when", "goal"),
-        (GOOD.replace("summary: x", "summary: '${data.titel}'"), "test.yaml:1 a summary", "no field 'titel'"),
-        (GOOD.replace("severity: info", "severity: awful"), "test.yaml:1 a severity", "critical"),
-        (GOOD.replace("signal: goal", "signal: gaol"), "test.yaml:1 a signal", "indicator"),
+        (GOOD.replace("when: 'true'", "when: data.status =="), "test.yaml:5 a when", "Syntax error"),
+        (GOOD.replace("when: 'true'", "when: dta.status == 'x'"), "test.yaml:5 a when", "unknown variable dta"),
+        (GOOD.replace("when: 'true'", "when: data.statsu == 'x'"), "test.yaml:5 a when", "no field 'statsu'"),
+        (GOOD.replace("when: 'true'", "when: data.value"), "test.yaml:5 a when", "neither true nor false"),
+        (GOOD.replace("when: 'true'", "when: double(data.value) < 1.0"), "test.yaml:5 a when", "goal"),
+        (GOOD.replace("summary: x", "summary: '${data.titel}'"), "test.yaml:4 a summary", "no field 'titel'"),
+        (GOOD.replace("severity: info", "severity: awful"), "test.yaml:3 a severity", "critical"),
+        (GOOD.replace("signal: goal", "signal: gaol"), "test.yaml:2 a signal", "indicator"),
         (GOOD.replace("rule: a", "rule: A rule"), "test.yaml:1 A rule rule", "pattern"),
-        (GOOD + "  for: soon\n", "test.yaml:1 a for", "a duration is"),
-        (GOOD + "  colour: red\n", "test.yaml:1 a colour", "Extra inputs"),
-        (GOOD + "  overrides: [{subject: x, for: 1y}]\n", "test.yaml:1 a overrides.0.for", "a duration is"),
-        (GOOD + GOOD, "test.yaml:6 rule", "also in test.yaml:1"),
+        (GOOD + "  for: soon\n", "test.yaml:6 a for", "a duration is"),
+        (GOOD + "  colour: red\n", "test.yaml:6 a colour", "Extra inputs"),
+        (GOOD + "  overrides: [{subject: x, for: 1y}]\n", "test.yaml:6 a overrides.0.for", "a duration is"),
+        (GOOD + GOOD, "test.yaml:6 a rule", "also in test.yaml:1"),
         ("- rule: [\n", "test.yaml:2", "expected"),
         ("rule: a\n", "test.yaml", "list of rules"),
     ],
@@ -236,7 +237,7 @@ def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(GOOD.replace("info", "y"))
     with pytest.raises(Invalid) as error:
         load_rules(tmp_path)
-    assert [fault.field for fault in error.value.faults] == ["one.yaml:1 a when", "two.yaml:1 a severity"]
+    assert [fault.field for fault in error.value.faults] == ["one.yaml:5 a when", "two.yaml:3 a severity"]
 
 
 def test_a_folder_without_rules_is_a_mistake(tmp_path: Path) -> None:

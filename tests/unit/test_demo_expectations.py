@@ -80,3 +80,16 @@ def test_a_line_of_the_receivers_log_is_read_and_a_test_message_is_passed_over()
     assert found is not None
     assert (found.transition, found.received_at, found.rule) == ("firing", received_at, RULE)
     assert arrival_of({**line, "body": "pong"}) is None
+
+
+def test_an_arrival_leads_to_the_events_behind_it_or_to_the_figure() -> None:
+    for links, link in (
+        ({"anomaly": "http://a", "events": ["http://e1", "http://e2"]}, "http://e1"),
+        ({"goal": "http://g", "indicator": "http://i"}, "http://g"),
+        ({"anomaly": "http://a", "events": []}, "http://a"),
+        ({}, ""),
+    ):
+        alert = {"rule": RULE, "subject": SUBJECT, "summary": "at risk", "links": links}
+        body = {"type": "supply.alert.firing.v1", "time": "2026-10-14T17:00:00Z", "data": alert}
+        found = arrival_of({"received_at": "2026-11-24T01:02:03Z", "verified": True, "body": body})
+        assert found is not None and found.link == link

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col
 
 from services.alerts.claim import Claimed, Result
 from services.alerts.endpoint import Endpoint
 from services.alerts.patience import transaction
-from services.alerts.payload import Message
+from services.alerts.payload import Message, together
 from services.alerts.retry import Again, Delivered, Gone
 from services.alerts.rows import endpoint_of
 from services.alerts.store.endpoints import EndpointStore
-from services.alerts.tables import AttemptRow, EndpointRow
+from services.alerts.tables import ChangeRow, EndpointRow
 
 # The due heads of lanes, for each endpoint as many as it has room for. A lane's later messages wait for its head, also
 # while another instance has it: it stays pending until its outcome is known, due again when its lease ends.
@@ -28,7 +27,7 @@ WITH head AS (
     SELECT due.id
     FROM unnest(CAST(:endpoints AS uuid[]), CAST(:rooms AS int[])) AS slot (endpoint, room)
     CROSS JOIN LATERAL (
-        SELECT delivery.id
+        SELECT delivery.id, delivery.next_attempt_at, delivery.change
         FROM deliveries AS delivery
         WHERE delivery.endpoint = slot.endpoint AND delivery.state = 'pending' AND delivery.next_attempt_at <= :now
           AND NOT EXISTS (
@@ -40,14 +39,25 @@ WITH head AS (
         LIMIT slot.room
         FOR UPDATE SKIP LOCKED
     ) AS due
+    ORDER BY due.next_attempt_at, due.change
+    LIMIT :most
 ), claimed AS (
     UPDATE deliveries AS delivery SET next_attempt_at = :lease_until, tries = delivery.tries + 1
     FROM head WHERE delivery.id = head.id
-    RETURNING delivery.id, delivery.endpoint, delivery.lane, delivery.change, delivery.tries
+    RETURNING delivery.id, delivery.endpoint, delivery.lane, delivery.change, delivery.changes, delivery.tries,
+        delivery.first_try, delivery.transition AS shown
 )
 SELECT claimed.*, change.transition, change.at, change.snapshot
 FROM claimed JOIN changes AS change ON change.id = claimed.change
 ORDER BY claimed.change
+""")
+_ATTEMPTS: Final = text("""
+INSERT INTO attempts (delivery, number, at, status, seconds, response_head, error)
+SELECT * FROM unnest(
+    CAST(:deliveries AS uuid[]), CAST(:numbers AS int[]), CAST(:ats AS timestamptz[]), CAST(:statuses AS int[]),
+    CAST(:seconds AS float8[]), CAST(:heads AS text[]), CAST(:errors AS text[])
+)
+ON CONFLICT DO NOTHING
 """)
 # Only the attempt that was claimed last may say how it goes on.
 _FINISH: Final = text("""
@@ -94,25 +104,36 @@ class DeliveryStore:
             return [endpoint_of(row) for row in rows]
 
     async def claim(
-        self, endpoints: Mapping[uuid.UUID, Endpoint], rooms: Mapping[uuid.UUID, int], now: datetime, lease: timedelta
+        self,
+        endpoints: Mapping[uuid.UUID, Endpoint],
+        rooms: Mapping[uuid.UUID, int],
+        most: int,
+        now: datetime,
+        lease: timedelta,
     ) -> list[Claimed]:
-        """Due heads of lanes, at most `rooms` for each endpoint; they are this instance's for `lease`."""
+        """Due heads of lanes, those first that have been due longest: `most` of all and `rooms` for each endpoint.
+
+        They are this instance's for `lease`.
+        """
         asked = {
             "endpoints": list(rooms),
             "rooms": list(rooms.values()),
+            "most": most,
             "now": now,
             "lease_until": now + lease,
         }
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(_CLAIM, asked)).mappings().all()
+            grouped = await _messages(connection, {number for row in rows for number in row["changes"] or ()})
         return [
             Claimed(
                 id=row["id"],
                 number=row["tries"],
+                round_number=row["tries"] - row["first_try"],
                 lane=row["lane"],
                 change=row["change"],
                 endpoint=endpoints[row["endpoint"]],
-                message=Message(row["transition"], row["at"], row["snapshot"]),
+                message=_message(row, grouped),
             )
             for row in rows
         ]
@@ -120,11 +141,11 @@ class DeliveryStore:
     async def finish(self, results: Sequence[Result], now: datetime) -> None:
         """Records attempts and how their deliveries and endpoints go on. The same twice is the same as once."""
         async with transaction(self._engine) as connection:
-            await connection.execute(
-                insert(AttemptRow).on_conflict_do_nothing(), [_attempt(result) for result in results]
-            )
+            await connection.execute(_ATTEMPTS, _attempts(results))
             await connection.execute(_FINISH, _finished(results, now))
-            await connection.execute(_FOLLOW, _following(results, now))
+            moved = [result for result in results if not _at_once(result)]
+            if moved:
+                await connection.execute(_FOLLOW, _following(moved, now))
             await self._judge_endpoints(connection, results, now)
 
     async def release(self, claimed: Iterable[Claimed], now: datetime) -> None:
@@ -148,16 +169,36 @@ class DeliveryStore:
                 await self._endpoints.disable(connection, endpoint, f"every attempt has failed since {since:%Y-%m-%d}")
 
 
-def _attempt(result: Result) -> dict[str, Any]:
-    tried = result.attempt
+async def _messages(connection: AsyncConnection, numbers: set[int]) -> dict[int, Message]:
+    """The changes that groups tell together, by number."""
+    if not numbers:
+        return {}
+    chosen = select(ChangeRow).where(col(ChangeRow.id).in_(numbers))
+    rows = (await connection.execute(chosen)).mappings()
+    return {row["id"]: Message(row["transition"], row["at"], row["snapshot"]) for row in rows}
+
+
+def _message(row: RowMapping, grouped: Mapping[int, Message]) -> Message:
+    if row["changes"] is None:
+        return Message(row["transition"], row["at"], row["snapshot"])
+    return together([grouped[number] for number in row["changes"]], row["shown"])
+
+
+def _at_once(result: Result) -> bool:
+    """Whether it was delivered by the first attempt: what waits behind it has never been put off."""
+    return result.claimed.number == 1 and isinstance(result.outcome, Delivered)
+
+
+def _attempts(results: Sequence[Result]) -> dict[str, Any]:
+    tried = [result.attempt for result in results]
     return {
-        "delivery": result.claimed.id,
-        "number": result.claimed.number,
-        "at": tried.at,
-        "status": tried.status,
-        "seconds": tried.seconds,
-        "response_head": tried.response_head,
-        "error": tried.error,
+        "deliveries": [result.claimed.id for result in results],
+        "numbers": [result.claimed.number for result in results],
+        "ats": [attempt.at for attempt in tried],
+        "statuses": [attempt.status for attempt in tried],
+        "seconds": [attempt.seconds for attempt in tried],
+        "heads": [attempt.response_head for attempt in tried],
+        "errors": [attempt.error for attempt in tried],
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col
@@ -15,12 +15,13 @@ from sqlmodel import col
 from services.alerts.alert import Change
 from services.alerts.endpoint import Endpoint
 from services.alerts.patience import transaction
-from services.alerts.rows import endpoint_of, endpoint_signal, filter_columns
+from services.alerts.rows import endpoint_of, endpoint_state, filter_columns
 from services.alerts.store.alerts import AlertStore, NotFound
+from services.alerts.store.audit import audit
 from services.alerts.store.changes import delivery_row, record
-from services.alerts.tables import DeliveryRow, EndpointRow, SubjectRow
+from services.alerts.tables import DeliveryRow, EndpointRow
 from services.alerts.wakeups import Wakeups
-from shared.clock import Clock
+from shared.clock import Clock, rfc3339
 
 
 class EndpointStore:
@@ -38,6 +39,8 @@ class EndpointStore:
             "url": endpoint.url,
             "format": endpoint.format.value,
             "rate": endpoint.rate,
+            "level": endpoint.level,
+            "headers": dict(endpoint.headers),
             "description": endpoint.description,
             "secret": endpoint.secret,
             "enabled": endpoint.enabled,
@@ -47,24 +50,27 @@ class EndpointStore:
         }
         async with transaction(self._engine) as connection:
             await connection.execute(insert(EndpointRow).values(**columns))
+            await self._audit(connection, by, "endpoint_created", endpoint.id, endpoint.as_json())
 
-    async def change(self, endpoint: uuid.UUID, columns: Mapping[str, Any]) -> Endpoint:
+    async def change(self, endpoint: uuid.UUID, columns: Mapping[str, Any], by: str) -> Endpoint:
         """The endpoint with `columns` changed. Raises NotFound."""
         async with transaction(self._engine) as connection:
             changed = await _change(connection, endpoint, columns)
             if "enabled" in columns:
                 await self._signal(connection, changed)
+            await self._audit(connection, by, "endpoint_changed", endpoint, changed.as_json())
         self._wakeups.changed()
         return changed
 
-    async def rotate(self, endpoint: uuid.UUID, secret: str, overlap: timedelta) -> Endpoint:
+    async def rotate(self, endpoint: uuid.UUID, secret: str, overlap: timedelta, by: str) -> Endpoint:
         """The endpoint with `secret`; the former one signs beside it for `overlap`. Raises NotFound."""
         until = self._clock.real_now() + overlap
         columns = {"former_secret": col(EndpointRow.secret), "former_secret_until": until, "secret": secret}
         async with transaction(self._engine) as connection:
+            await self._audit(connection, by, "secret_rotated", endpoint, {"former_until": rfc3339(until)})
             return await _change(connection, endpoint, columns)
 
-    async def remove(self, endpoint: uuid.UUID) -> None:
+    async def remove(self, endpoint: uuid.UUID, by: str) -> None:
         """Nothing more is sent to it; what was still to be delivered has failed. Raises NotFound."""
         now = self._clock.real_now()
         unsent = (col(DeliveryRow.endpoint) == endpoint, col(DeliveryRow.state) == "pending")
@@ -74,6 +80,7 @@ class EndpointStore:
             removed = await _change(connection, endpoint, columns)
             await connection.execute(update(DeliveryRow).where(*unsent).values(**failed))
             await self._signal(connection, removed)
+            await self._audit(connection, by, "endpoint_removed", endpoint, removed.as_json())
 
     async def disable(self, connection: AsyncConnection, endpoint: uuid.UUID, reason: str) -> None:
         """Stops sending to an endpoint, within the transaction that found out why."""
@@ -87,19 +94,21 @@ class EndpointStore:
     async def send_test(self, endpoint: Endpoint, change: Change) -> uuid.UUID:
         """Has `change` delivered to `endpoint` alone; the id of the delivery."""
         async with transaction(self._engine) as connection:
-            [number] = await record(connection, [change], self._clock)
+            [number], _ = await record(connection, [change], self._clock)
             row = delivery_row(endpoint, change, number, self._clock)
             await connection.execute(insert(DeliveryRow).values(row))
+            await self._audit(connection, change.by, "endpoint_tested", endpoint.id, {"delivery": str(row["id"])})
         self._wakeups.changed()
         identity: uuid.UUID = row["id"]
         return identity
 
+    async def _audit(
+        self, connection: AsyncConnection, by: str, action: str, endpoint: uuid.UUID, detail: Mapping[str, Any]
+    ) -> None:
+        await audit(connection, self._clock.real_now(), by, action, endpoint, detail)
+
     async def _signal(self, connection: AsyncConnection, endpoint: Endpoint) -> None:
-        held = await connection.scalar(
-            select(col(SubjectRow.version)).where(col(SubjectRow.subject) == f"endpoint/{endpoint.id}")
-        )
-        version = max((held or 0) + 1, int(self._clock.real_now().timestamp() * 1_000_000))
-        await self._alerts.apply_within(connection, [endpoint_signal(endpoint, version, self._clock)])
+        await self._alerts.signal_within(connection, f"endpoint/{endpoint.id}", endpoint_state(endpoint))
 
 
 async def _change(connection: AsyncConnection, endpoint: uuid.UUID, columns: Mapping[str, Any]) -> Endpoint:
