@@ -16,6 +16,7 @@ from deploy.local.stack import Stack
 from shared.events.catalogue import CATALOGUE
 from tests.stack import shell
 from tests.stack.topic_log import ends_of, records
+from tests.tools import need
 
 FIRMS = ("regulator-1", "distributor-1", "importer-1", "manufacturer-1")
 
@@ -37,7 +38,7 @@ def sender_of(type_: str, credentials: dict[str, Any]) -> str:
 async def test_the_curl_line_of_every_type_sends_an_event_that_is_accepted(
     http: aiohttp.ClientSession, credentials: dict[str, Any]
 ) -> None:
-    shell.need("curl")
+    need("curl")
     for type_ in CATALOGUE:
         producer = sender_of(type_, credentials)
         line = (await shown(http, credentials, type_, producer))["curl"]
@@ -59,7 +60,7 @@ async def test_the_curl_line_of_every_type_sends_an_event_that_is_accepted(
 async def test_the_kcat_line_puts_the_event_on_the_producers_own_topic(
     http: aiohttp.ClientSession, credentials: dict[str, Any], stack: Stack, tmp_path: Path, producer: str, type_: str
 ) -> None:
-    shell.need("kcat")
+    need("kcat")
     firm = credentials["producers"][producer]
     told = await shown(http, credentials, type_, producer)
     login = {"KAFKA_USERNAME": firm["kafka_username"], "KAFKA_PASSWORD": firm["kafka_password"]}
@@ -79,7 +80,7 @@ async def test_the_kcat_line_puts_the_event_on_the_producers_own_topic(
 async def test_kcat_may_write_to_no_other_topic(
     http: aiohttp.ClientSession, credentials: dict[str, Any], tmp_path: Path
 ) -> None:
-    shell.need("kcat")
+    need("kcat")
     firm = credentials["producers"]["manufacturer-1"]
     line = (await shown(http, credentials, "supply.batch.produced.v1", "manufacturer-1"))["kcat"]
     login = {"KAFKA_USERNAME": firm["kafka_username"], "KAFKA_PASSWORD": firm["kafka_password"]}

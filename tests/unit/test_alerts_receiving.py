@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from services.alerts.alert import Transition
 from services.alerts.endpoint import Format
 from services.alerts.payload import Message
 from shared.settings import ROOT
+from tests.tools import need
 from tests.unit.alerts_given import NOW
 
 README = (ROOT / "services" / "alerts" / "README.md").read_text("utf-8")
@@ -109,16 +109,16 @@ def said(command: list[str], given: list[Case]) -> list[bool]:
     return [line == "true" for line in done.stdout.split()]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_javascript_verifies(tmp_path: Path) -> None:
+    need("node", "nodejs")
     script = tmp_path / "verify.cjs"
     script.write_text(shown("javascript") + NODE)
     given = cases()
     assert said(["node", str(script)], given) == [case[0] for case in given]
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
 def test_go_verifies(tmp_path: Path) -> None:
+    need("go", "golang-go")
     script = tmp_path / "verify.go"
     script.write_text(GO % shown("go"))
     given = cases()

@@ -1,0 +1,18 @@
+"""Tools beside Python that a test needs: skipped where they are missing, but not in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def need(tool: str, package: str = "") -> None:
+    """Skips the test where `tool` (of Debian's `package`) is not installed; under CI=true that is a failure."""
+    if shutil.which(tool):
+        return
+    why = f"{tool} is not installed (Debian: apt-get install {package or tool})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
