@@ -13,6 +13,8 @@ from bench.ground import Ground, ground
 from bench.plan import RATE, Asked, Bench
 from deploy.local.progress import SilentSteps
 
+pytestmark = pytest.mark.proof
+
 EVENTS = 2_000
 
 

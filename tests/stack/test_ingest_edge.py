@@ -155,6 +155,7 @@ async def test_while_postgresql_is_away_it_waits_commits_nothing_and_then_goes_o
     assert stack.pid("ingest") == ingest
 
 
+@pytest.mark.proof
 async def test_when_kafka_was_away_and_an_instance_came_and_went_it_goes_on(stack: Stack, way: Way) -> None:
     ingest = stack.pid("ingest")
     second = stack.spawn_service("ingest")

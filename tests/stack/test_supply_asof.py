@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
+import pytest
 
 from deploy.local.stack import Stack
 from tests.long_run import Say
@@ -126,6 +127,7 @@ def facts(maker: Sender, source: str, products: Sequence[str], number: int, draw
     return [{**head, "id": f"{product}/{number}", "type": f"supply.{kind}.v1", "data": said[kind]}, recall]
 
 
+@pytest.mark.proof
 async def test_a_thousand_answers_taken_while_events_stream_in_are_the_same_at_the_end(
     stack: Stack, http: aiohttp.ClientSession, credentials: dict[str, Any], say: Say
 ) -> None:

@@ -100,7 +100,9 @@ async def test_what_the_consumer_kept_up_to_date_is_what_the_journal_gives(world
     assert await tables_of(world) == before
 
 
-@pytest.mark.parametrize("table", TAMPERED)
+@pytest.mark.parametrize(
+    "table", [pytest.param(table, marks=[] if table == "flows" else pytest.mark.proof) for table in TAMPERED]
+)
 async def test_what_was_changed_behind_the_ledgers_back_is_named_and_put_right(world: World, table: str) -> None:
     await filled(world)
     before = await tables_of(world)
