@@ -40,6 +40,7 @@ PORT_BASE_STEP: Final = 200
 PORT_BASES_TRIED: Final = 40
 RECORDED: Final = "supply_watch_supply_records_total"
 NATIONAL: Final = {"volume": "domestic_share_volume", "value": "domestic_share_value"}
+REMINDER: Final = "reminder"  # told again of what still holds: nothing new to show
 COMPLETE: Final = 0
 INCOMPLETE: Final = 1
 STOPPED: Final = 130
@@ -210,7 +211,7 @@ class Demo:
         for arrival in (arrival_of(json.loads(line)) for line in self._log.lines()):
             if arrival is not None:
                 self._arrivals.append(arrival)
-                if arrival.told_at > self._clock.start:
+                if arrival.told_at > self._clock.start and arrival.transition != REMINDER:
                     self._console.print(report.arrival_line(arrival), markup=False)
 
     def _changes(self) -> list[Awaited]:
