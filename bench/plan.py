@@ -10,6 +10,7 @@ import msgspec
 
 from bench import rate
 from bench.as_of import as_of
+from bench.edge import edge
 from bench.expected import NOTHING
 from bench.fill import fill
 from bench.ground import Ground
@@ -21,7 +22,17 @@ from bench.report import contestant
 from bench.watch import Measured, TooShort, peak_memory_mb
 from deploy.local.progress import Steps
 
-RATE, TWO, AS_OF, REBUILD, HISTORY, INGEST = ALL = ("rate", "two", "as_of", "rebuild", "history", "ingest")
+RATE, TWO, AS_OF, REBUILD, HISTORY, INGEST, EDGE = ALL = (
+    "rate",
+    "two",
+    "as_of",
+    "rebuild",
+    "history",
+    "ingest",
+    "edge",
+)
+WAYS_IN: Final = {INGEST, EDGE}
+EDGE_RECORDS_AN_EVENT: Final = 2
 TRIAL_SHARE: Final = 0.12
 
 
@@ -50,7 +61,7 @@ class Bench:
         """Everything asked for. Raises Wrong, Failed, NotWritten or Unsafe: then nothing is told."""
         with self._steps.step("an empty database"):
             self.settings = asyncio.run(self.ground.prepare())
-        if set(self.asked.only) - {INGEST}:
+        if set(self.asked.only) - WAYS_IN:
             self._fill("filling the topic", range(1))
         if RATE in self.asked.only:
             self._rates()
@@ -60,8 +71,12 @@ class Bench:
             self._past()
         if self._peaks:
             self.results["memory"] = {"supply_peak_mb": max(self._peaks)}
-        if INGEST in self.asked.only:  # last: what it sends is in the topics for good
+        # Last: what the ways in send is in the topics for good.
+        if INGEST in self.asked.only:
             self.results |= ingest(self.ground, self.asked.rounds, self._steps)
+        if EDGE in self.asked.only:
+            records = EDGE_RECORDS_AN_EVENT * self.asked.events
+            self.results |= edge(self.ground, records, self.asked.rounds, self._steps)[0]
 
     def _fill(self, title: str, chunks: range) -> None:
         wanted = len(chunks) * self.market.events
