@@ -1,6 +1,6 @@
 """Decides what two producers write to their own topics in the measurement of the edge, and what must come of it. Pure.
 
-Nine records of ten are good, half of them structured, half binary. The tenth is hostile: in turn every class of the
+Of ten records about nine are good, half of them structured, half binary. The rest is hostile, each class in turn of the
 corpus (`tests/corpus`) that the edge refuses, that is small, and that the client library can write.
 """
 
