@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any, Final
@@ -23,6 +23,8 @@ QUEUE_RECORDS: Final = 200_000
 FLUSH_TIMEOUT_SECONDS: Final = 120.0
 AT_ONCE: Final = 2
 Config = dict[str, Any]
+# Value, headers, key.
+Written = tuple[bytes | None, Sequence[tuple[str, bytes | None]], str]
 
 
 class NotWritten(Exception):
@@ -47,9 +49,7 @@ def _fill_one(login: Config, market: Market, number: int) -> Expected:
     return expected(events)
 
 
-def write(
-    login: Config, topic: str, partitions: int, records: Iterable[tuple[bytes, list[tuple[str, bytes]], str]]
-) -> None:
+def write(login: Config, topic: str, partitions: int, records: Iterable[Written]) -> None:
     """Writes (value, headers, key); returns when Kafka has acknowledged all of them."""
     faults: Counter[str] = Counter()
 

@@ -12,6 +12,7 @@ from bench import rate
 from bench.alerts import alerts
 from bench.alerts_latency import latency
 from bench.as_of import as_of
+from bench.edge import edge
 from bench.expected import NOTHING
 from bench.fill import fill
 from bench.ground import Ground
@@ -25,8 +26,9 @@ from deploy.local.progress import Steps
 
 RATE, TWO, AS_OF, REBUILD, HISTORY = OF_THE_LEDGER = ("rate", "two", "as_of", "rebuild", "history")
 ALERTS, LATENCY = OF_ALERTS = ("alerts", "latency")
-INGEST: Final = "ingest"
-ALL: Final = (*OF_THE_LEDGER, INGEST, *OF_ALERTS)
+INGEST, EDGE = WAYS_IN = ("ingest", "edge")
+ALL: Final = (*OF_THE_LEDGER, *OF_ALERTS, *WAYS_IN)
+EDGE_RECORDS_AN_EVENT: Final = 2
 TRIAL_SHARE: Final = 0.12
 
 
@@ -67,10 +69,14 @@ class Bench:
             self.results["memory"] = {"supply_peak_mb": max(self._peaks)}
         if ALERTS in self.asked.only:
             self.results |= alerts(self.ground, self.asked.rounds, self._steps)
-        if INGEST in self.asked.only:  # last, with latency: what they send stays in the topics for good
-            self.results |= ingest(self.ground, self.asked.rounds, self._steps)
         if LATENCY in self.asked.only:
             self.results[LATENCY] = latency(self.ground, self._steps)
+        # Last: what the ways in send is in the topics for good.
+        if INGEST in self.asked.only:
+            self.results |= ingest(self.ground, self.asked.rounds, self._steps)
+        if EDGE in self.asked.only:
+            records = EDGE_RECORDS_AN_EVENT * self.asked.events
+            self.results |= edge(self.ground, records, self.asked.rounds, self._steps)[0]
 
     def _fill(self, title: str, chunks: range) -> None:
         wanted = len(chunks) * self.market.events

@@ -81,6 +81,8 @@ TARGETS: Final = (
     ),
     Target("GET /alerts, the same, p99", _AT_MOST, 50, 20, "ms", lambda r: float(_open(r, "get_alerts_ms")["p99"])),
     Target("event to webhook, p99", _AT_MOST, 2_000, 1_500, "ms", lambda r: float(r["latency"]["ms"]["p99"])),
+    Target("edge, records", _AT_LEAST, 15_000, 20_000, "/s", lambda r: _median(r, "edge")),
+    Target("peak memory of the edge", _AT_MOST, 300, 200, "MB", lambda r: float(r["edge"]["peak_memory_mb"])),
     Target("peak memory of supply", _AT_MOST, 500, 300, "MB", lambda r: float(r["memory"]["supply_peak_mb"])),
 )
 
@@ -153,5 +155,12 @@ def show(report: Results, console: Console) -> None:
             item["name"], value, item["target"], item["aim"], "aim reached" if item["aim_reached"] else verdict
         )
     console.print(rates, "", goals, sep="\n")
+    if (edge := results.get("edge")) is not None:
+        shares = ", ".join(f"{statistics.median(values):.0f}" for values in edge["resident_mb"].values())
+        console.print(
+            f"edge: {edge['to_bare_edge']:.2f} of the rate of bare_edge; {edge['hostile']:,} of {edge['records']:,} "
+            f"records hostile; resident MB after 10, 50 and 100 % of them: {shares}",
+            highlight=False,
+        )
     for name, why in report["not_measured"].items():
         console.print(f"not measured: {name}: {why}")

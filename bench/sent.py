@@ -43,7 +43,7 @@ class Sender(msgspec.Struct, frozen=True):
 
 def requests(sender: Sender, host: str, events: int, count: int, seed: int) -> list[bytes]:
     """`count` HTTP requests of `events` each: a batch, or for 1 one structured event."""
-    told = _events(sender, Random(seed), seed)
+    told = events_of(sender, Random(seed), seed)
     return [_request(sender, host, [next(told) for _ in range(events)]) for _ in range(count)]
 
 
@@ -60,7 +60,8 @@ def _request(sender: Sender, host: str, events: list[JSON]) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def _events(sender: Sender, random: Random, seed: int) -> Iterator[JSON]:
+def events_of(sender: Sender, random: Random, seed: int) -> Iterator[JSON]:
+    """What `sender` says, without end."""
     products = gtins(PRODUCTS)
     samples = {name: sample(name) for name in TYPES}
     number = 0

@@ -60,10 +60,10 @@ async def watch(
         claimed = await _claimed(connection, ground, names, start)
         if len(names) > 1 and claimed > end // 2:
             raise TooShort(f"one process had {claimed:,} of {end:,} before the others had joined")
-        began, cpu = time.monotonic(), _cpu_seconds(ground, names)
+        began, cpu = time.monotonic(), cpu_seconds(ground, names)
         await _reached(connection, ground, names, end, advanced)
         seconds = time.monotonic() - began
-    spent = {name: round(used - cpu[name], 2) for name, used in _cpu_seconds(ground, names).items()}
+    spent = {name: round(used - cpu[name], 2) for name, used in cpu_seconds(ground, names).items()}
     return Measured(end - claimed, seconds, spent, sum(peak_memory_mb(ground, name) for name in names))
 
 
@@ -76,7 +76,7 @@ async def _claimed(connection: asyncpg.Connection, ground: Ground, names: Sequen
         epoch = await connection.fetchval("SELECT coalesce(max(epoch), 0) FROM positions")
         if holders == len(names) and (epoch > before or before == 0):
             return max(stands, start)
-        _all_alive(ground, names)
+        all_alive(ground, names)
         await asyncio.sleep(POLL_SECONDS)
     raise Failed(f"{', '.join(names)}: no partition claimed within {START_TIMEOUT_SECONDS:.0f} s")
 
@@ -105,11 +105,12 @@ async def _reached(
                 advanced(stands)
         elif time.monotonic() - moved_at > STALL_TIMEOUT_SECONDS:
             raise Failed(f"{', '.join(names)}: the positions stand at {stands} of {end}")
-        _all_alive(ground, names)
+        all_alive(ground, names)
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _all_alive(ground: Ground, names: Sequence[str]) -> None:
+def all_alive(ground: Ground, names: Sequence[str]) -> None:
+    """Raises Failed, with why, if one of these has ended."""
     for name in names:
         if ground.stack.children.deaths(name):
             raise Failed(f"{name} ended: {_last_line(ground, name)}")
@@ -122,7 +123,8 @@ def _last_line(ground: Ground, name: str) -> str:
     return reasons[-1][:600] if reasons else "it said nothing"
 
 
-def _cpu_seconds(ground: Ground, names: Sequence[str]) -> dict[str, float]:
+def cpu_seconds(ground: Ground, names: Sequence[str]) -> dict[str, float]:
+    """What these and the servers have used so far."""
     return {name: cpu_of(ground.stack.pid(name)) for name in (*names, *SERVERS)}
 
 

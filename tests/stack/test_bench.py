@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from pytest_socket import enable_socket
 
-from bench import ingest, rate
+from bench import edge, ingest, rate
 from bench.expected import Wrong, check
 from bench.ground import Ground, ground
 from bench.plan import RATE, Asked, Bench
@@ -16,6 +17,7 @@ from deploy.local.progress import SilentSteps
 pytestmark = pytest.mark.proof
 
 EVENTS = 2_000
+INBOUND_RECORDS = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,25 @@ def test_ingest_and_the_bare_way_have_a_rate_for_batches_and_for_single_events(m
         assert found["rate"]["median"] > 0
         assert found["p50_ms"][0] > 0
         assert 0 < found["load_share_of_a_core"] < 1
+
+
+async def test_the_edge_has_a_rate_only_of_records_that_ended_as_they_must(measured: tuple[Ground, Bench]) -> None:
+    place, _ = measured
+    before = await asyncio.to_thread(edge.ends, place, edge.TRUSTED)
+    results, expected = await asyncio.to_thread(edge.edge, place, INBOUND_RECORDS, 1, SilentSteps())
+    for name in (edge.EDGE, edge.BARE_EDGE):
+        assert results[name]["rate"]["median"] > 0
+        assert [len(values) for values in results[name]["resident_mb"].values()] == [1, 1, 1]
+    assert (expected.records, len(expected.codes)) == (INBOUND_RECORDS, results[edge.EDGE]["hostile"])
+    assert len(set(expected.codes.values())) > 20
+    await asyncio.to_thread(edge.check_accepted, place, before, expected)
+    source = next(iter(expected.good))
+    expected.good[source] += 1
+    with pytest.raises(Wrong):
+        await asyncio.to_thread(edge.check_accepted, place, before, expected)
+    expected.codes.popitem()
+    with pytest.raises(Wrong):
+        await edge.check_rejected(place, expected)
 
 
 def test_commits_reach_the_disk_before_they_are_told(measured: tuple[Ground, Bench]) -> None:
