@@ -17,10 +17,11 @@ class Beside:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and no failure is waiting to be told."""
-        return self._task is None
+        done = self._task
+        return done is None or (done.done() and not done.cancelled() and done.exception() is None)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        assert self._task is None
+        assert self.idle
         self._task = asyncio.create_task(work, name=self._name)
 
     def failure(self) -> BaseException | None:

@@ -133,7 +133,13 @@ class Evaluation:
             metrics.CHECKPOINT.set(cut.n)
             if seen is not None:
                 self._view = View(cut, now, copy(self._lease), seen, held.pop_all())
-                self._measuring.start(self._measurement.run(self._view))
+                self._measuring.start(self._measure(self._view))
+
+    async def _measure(self, view: View) -> None:
+        """What was found is published at once, not at the next turn."""
+        await self._measurement.run(view)
+        if self._publishing.idle:
+            self._publishing.start(self._publish())
 
     async def _known_lag(self) -> int:
         try:
