@@ -17,20 +17,17 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # One step more than counts, so that what lies beyond is known to lie beyond.
 MAX_STEPS: Final = MAX_DEPTH + 1
 
-# By a join, so that each key is looked for in its own part of the table alone. The keys come in one piece: a driver
-# takes longer to write an array of them than the database to cut it up.
-_SEEN = """
-SELECT event_key, content FROM (
-    SELECT substring($1::bytea FROM at FOR 16) AS event_key FROM generate_series(1, length($1::bytea), 16) AS at
-) asked JOIN event_ids USING (event_key)
-"""
-_CORRECTION = "SELECT event_key, target, source, id, time, data::text FROM corrections"
-_BY_KEY = f"{_CORRECTION} WHERE event_key = ANY($1::bytea[])"
-_BY_TARGET = f"{_CORRECTION} WHERE target = ANY($1::bytea[])"
-_ORIGINALS = """
+# Keys come in one piece: a driver takes longer to write an array of them than the database to cut it up. They are looked
+# for by a join, so that each is looked for in its own part of a table alone.
+_ASKED = "(SELECT substring($1::bytea FROM at FOR 16) AS key FROM generate_series(1, length($1::bytea), 16) AS at) asked"
+_SEEN = f"SELECT event_key, content FROM {_ASKED} JOIN event_ids ON event_key = asked.key"
+_CORRECTION = f"SELECT event_key, target, source, id, time, data::text FROM {_ASKED} JOIN corrections"
+_BY_KEY = f"{_CORRECTION} ON event_key = asked.key"
+_BY_TARGET = f"{_CORRECTION} ON target = asked.key"
+_ORIGINALS = f"""
 SELECT e.event_key, j.record_key, j.headers, j.value
-FROM event_ids e JOIN journal j USING (topic_id, partition, kafka_offset)
-WHERE e.event_key = ANY($1::bytea[]) AND j.seq = 0
+FROM {_ASKED} JOIN event_ids e ON e.event_key = asked.key JOIN journal j USING (topic_id, partition, kafka_offset)
+WHERE j.seq = 0
 """
 
 
@@ -70,7 +67,7 @@ async def _corrections(
     """The corrections that `query` finds and `found` has not; they are added to it."""
     if not keys:
         return []
-    rows = await connection.fetch(query, list(keys))
+    rows = await connection.fetch(query, b"".join(keys))
     fresh = [correction_of(row) for row in rows if row[0] not in found]
     found.update((correction.key, correction) for correction in fresh)
     return fresh
@@ -86,7 +83,7 @@ def correction_of(row: Any) -> Correction:
 
 async def originals(connection: Connection, keys: Iterable[bytes]) -> list[Original]:
     """The recorded events with these keys, from the journal's raw bytes; corrections among them are left out."""
-    wanted = list(keys)
+    wanted = b"".join(keys)
     if not wanted:
         return []
     found = []

@@ -60,9 +60,9 @@ class DictLedger:
         self.corrections: list[Correction] = []
         self.journal: list[Journalled] = []
 
-    async def fetch(self, query: str, keys: Sequence[bytes] | bytes) -> list[tuple[Any, ...]]:
-        """`keys` as the query takes them: one by one, or in one piece."""
-        wanted = {keys[at : at + 16] for at in range(0, len(keys), 16)} if isinstance(keys, bytes) else set(keys)
+    async def fetch(self, query: str, keys: bytes) -> list[tuple[Any, ...]]:
+        """`keys` in one piece."""
+        wanted = {keys[at : at + 16] for at in range(0, len(keys), 16)}
         match query:
             case known_events._SEEN:
                 return [(key, self.seen[key].content) for key in wanted & self.seen.keys()]
