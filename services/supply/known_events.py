@@ -17,9 +17,11 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 # One step more than counts, so that what lies beyond is known to lie beyond.
 MAX_STEPS: Final = MAX_DEPTH + 1
 
-# Keys come in one piece: a driver takes longer to write an array of them than the database to cut it up. They are looked
-# for by a join, so that each is looked for in its own part of a table alone.
-_ASKED = "(SELECT substring($1::bytea FROM at FOR 16) AS key FROM generate_series(1, length($1::bytea), 16) AS at) asked"
+# Keys come in one piece: a driver takes longer to write an array of them than the database to cut it up. They are
+# looked for by a join, so that each is looked for in its own part of a table alone.
+_ASKED = (
+    "(SELECT substring($1::bytea FROM at FOR 16) AS key FROM generate_series(1, length($1::bytea), 16) AS at) asked"
+)
 _SEEN = f"SELECT event_key, content FROM {_ASKED} JOIN event_ids ON event_key = asked.key"
 _CORRECTION = f"SELECT event_key, target, source, id, time, data::text FROM {_ASKED} JOIN corrections"
 _BY_KEY = f"{_CORRECTION} ON event_key = asked.key"
