@@ -1,16 +1,17 @@
 """Keeps registry facts and marks in memory, as they were recorded, and finds the registry known at a checkpoint.
 
 Facts are insert-only and checkpoints only ever move on, so what a checkpoint knows is a prefix of every partition's
-facts: two checkpoints with as many facts, and as many corrections that can touch one (and records that such corrections
-waited for), know the same registry. A rebuild that put something right has raised the tables' generation: then all is
-read anew.
+facts: two checkpoints with as many facts, and as many members of the families of corrections that can touch one, know
+the same registry. A family are corrections that stand on one another and the original that they come down to; it can
+touch a fact if any of them speaks of one. A rebuild that put something right has raised the tables' generation: then
+all is read anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import asyncpg
 
 from services.supply.asof import FACT_TYPES, Cut, Said, corrected_facts
 from services.supply.facts import fact_of
+from services.supply.known_events import family
 from services.supply.registry import Registry
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -34,18 +36,16 @@ _FACTS = f"""
 SELECT topic_id, partition, kafka_offset, event_key, type, data::text, time, source, id, by_regulator
 FROM facts {_BEYOND} ORDER BY topic_id, partition, kafka_offset
 """
-# Corrections of facts, corrections into facts, and corrections of corrections, which may be either; corrections, and
-# originals, for which those above them were waiting.
+# Corrections that name the type of a fact, wherever in them, and those of families of which one is known to do so.
 _TOUCHING = f"""
-SELECT topic_id, partition, kafka_offset FROM corrections {_BEYOND}
-AND (data->'corrects'->>'type' = ANY($4::text[]) OR data->'replacement'->>'type' = ANY($4::text[])
-    OR data->'replacement'->>'type' = 'supply.event.corrected.v1'
-    OR target IN (SELECT event_key FROM corrections) OR event_key IN (SELECT target FROM corrections))
-UNION SELECT topic_id, partition, kafka_offset FROM journal {_BEYOND} AND cause IS NOT NULL AND EXISTS (
-    SELECT FROM journal said WHERE said.seq = 0 AND said.cause IS NULL AND said.debit IS NOT NULL
-    AND (said.topic_id, said.partition, said.kafka_offset) = (journal.topic_id, journal.partition, journal.kafka_offset)
-)
-ORDER BY topic_id, partition, kafka_offset
+SELECT event_key, target FROM corrections {_BEYOND}
+AND (target = ANY($5::bytea[]) OR event_key = ANY($5::bytea[]) OR EXISTS (
+    SELECT FROM jsonb_path_query(data, '$.**.type') AS said (type) WHERE said.type #>> '{{}}' = ANY($4::text[])
+))
+"""
+_PLACES = """
+SELECT event_key, topic_id, partition, kafka_offset FROM unnest($1::bytea[]) AS asked (event_key)
+JOIN event_ids USING (event_key)
 """
 
 
@@ -57,8 +57,11 @@ class KnownFacts:
         self._read: dict[Place, int] = {}
         self._offsets: dict[Place, array[int]] = {}
         self._facts: dict[Place, list[Said]] = {}
-        self._touching: dict[Place, array[int]] = {}
-        self._registries: OrderedDict[tuple[int, int, int], Registry] = OrderedDict()
+        self._families: set[bytes] = set()  # the event keys of all members, recorded or not, of families that can touch
+        self._placed: set[bytes] = set()  # those of them that are recorded
+        self._touching: dict[Place, array[int]] = {}  # where
+        self._turns = 0  # how often what had been recorded before turned out to be of such a family
+        self._registries: OrderedDict[tuple[int, int, int, int], Registry] = OrderedDict()
         self._reading = asyncio.Lock()
 
     async def registry(self, connection: Connection, cut: Cut) -> Registry:
@@ -73,7 +76,7 @@ class KnownFacts:
             if any(self._read.get(place, 0) < end for place, end in places):
                 await self._read_on(connection)
         counts = [sum(_before(held, places)) for held in (self._offsets, self._touching)]
-        key = (generation, counts[0], counts[1])
+        key = (generation, self._turns, counts[0], counts[1])
         found = self._registries.get(key)
         if found is None:
             found = Registry(await self._facts_at(connection, cut, places, counts[1] > 0))
@@ -85,8 +88,9 @@ class KnownFacts:
         return found
 
     def _forget(self, generation: int) -> None:
-        for kept in (self._read, self._offsets, self._facts, self._touching, self._registries):
+        for kept in (self._read, self._offsets, self._facts, self._families, self._placed, self._touching):
             kept.clear()
+        self._registries.clear()
         self._generation = generation
 
     async def _read_on(self, connection: Connection) -> None:
@@ -95,14 +99,29 @@ class KnownFacts:
         had = [(*place, self._read.get(place, 0)) for place in ends]
         columns = [list(column) for column in zip(*had, strict=True)]
         facts = await connection.fetch(_FACTS, *columns)
-        touching = await connection.fetch(_TOUCHING, *columns, list(FACT_TYPES))
+        await self._place_families(connection, columns)
         for row in facts:
             place = (row[0], row[1])
             self._offsets.setdefault(place, array("q")).append(row[2])
             self._facts.setdefault(place, []).append(Said(row[3], fact_of(*row[4:10])))
-        for topic_id, partition, offset in touching:
-            self._touching.setdefault((topic_id, partition), array("q")).append(offset)
         self._read = {place: max(end, self._read.get(place, 0)) for place, end in ends.items()}
+
+    async def _place_families(self, connection: Connection, beyond: list[list[int]]) -> None:
+        """Finds what is new of families that can touch a fact, and where it was recorded."""
+        rows = await connection.fetch(_TOUCHING, *beyond, list(FACT_TYPES), list(self._families))
+        if rows:
+            targets = {row[1] for row in rows}
+            near = await family(connection, climb_from=targets, keys={row[0] for row in rows} | targets)
+            self._families |= targets | near.keys() | {correction.target for correction in near.values()}
+        turned = False
+        for key, topic_id, partition, offset in await connection.fetch(_PLACES, list(self._families - self._placed)):
+            place = (topic_id, partition)
+            turned |= offset < self._read.get(place, 0)
+            insort(self._touching.setdefault(place, array("q")), offset)
+            self._placed.add(key)
+        if turned:
+            self._turns += 1
+            self._registries.clear()
 
     async def _facts_at(
         self, connection: Connection, cut: Cut, places: list[tuple[Place, int]], touched: bool
