@@ -26,6 +26,8 @@ from shared.signals import Signal
 from tests.stack.alerts_given import Alerts, goal, publish, unique, version
 from tests.stack.waiting import eventually
 
+pytestmark = pytest.mark.proof
+
 CHANGES: Final = int(os.environ.get("ALERTS_KILL_CHANGES", "120"))
 SECONDS: Final = float(os.environ.get("ALERTS_KILL_SECONDS", "4"))
 KILL_EVERY_SECONDS: Final = 2.0

@@ -48,6 +48,8 @@ from tests.stack.waiting import eventually
 from tests.supply_given import MAKER, SOURCE, event, gtin, message
 from tests.unit.supply_ledger import decoded
 
+pytestmark = pytest.mark.proof
+
 RECORDS_A_PARTITION: Final = 620
 RECORDS_A_STEP: Final = 31
 KILLS: Final = 5
@@ -142,7 +144,6 @@ def _verified(export: Path, folder: Path) -> Report:
     return report
 
 
-@pytest.mark.proof
 async def test_two_hundred_single_tamperings_are_each_detected_offline_and_named(
     world: World, signed_ledger: list[Signed], stack: Stack, tmp_path: Path, say: Say
 ) -> None:
@@ -409,7 +410,6 @@ async def test_a_restored_ledger_that_was_tampered_with_signs_nothing(
         await asyncio.to_thread(own.start_child, "supply")
 
 
-@pytest.mark.proof
 async def test_checkpoints_stand_outside_each_once_and_in_order_however_often_supply_is_killed(
     own: Stack, ledger: Ledger, maker: Sender
 ) -> None:
