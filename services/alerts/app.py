@@ -20,7 +20,6 @@ from services.alerts.destination import Policy
 from services.alerts.health import Health
 from services.alerts.names import Names
 from services.alerts.parts import Parts
-from services.alerts.patience import patiently
 from services.alerts.pipeline import Pipeline
 from services.alerts.queries import Queries
 from services.alerts.relay import Relay
@@ -44,6 +43,7 @@ from shared.database import engine as open_engine
 from shared.database import migrate
 from shared.errors import Invalid, Transient
 from shared.lease import Lease
+from shared.patience import patiently
 from shared.telemetry import logger, set_up_logging
 from shared.web import create_app, serve, stop_tasks
 

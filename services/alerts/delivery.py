@@ -15,13 +15,13 @@ from typing import Final, Protocol
 from services.alerts import metrics, payload, retry, signature
 from services.alerts.claim import Claimed, Result
 from services.alerts.endpoint import Endpoint
-from services.alerts.patience import patiently
 from services.alerts.rate import Bucket
 from services.alerts.retry import Attempt
 from services.alerts.sender import Request
 from services.alerts.store.deliveries import DeliveryStore
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
+from shared.patience import patiently
 
 RESULTS_BATCH: Final = 500
 # An endpoint that fails now is sent less at once: several that hang would take all requests there may be in flight.

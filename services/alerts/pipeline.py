@@ -9,12 +9,12 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.alerts.patience import patiently
 from services.alerts.settings import AlertsSettings
 from shared import topics
 from shared.clock import Clock, rfc3339
 from shared.errors import Transient
 from shared.kafka import security
+from shared.patience import patiently
 
 SUBJECT: Final = "pipeline/ledger"
 STEP_SECONDS: Final = 60  # a signal for every step that it is late, and when it no longer is

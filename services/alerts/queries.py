@@ -15,9 +15,9 @@ from sqlmodel import col
 from services.alerts.alert import Alert
 from services.alerts.endpoint import Endpoint
 from services.alerts.muting import Silence
-from services.alerts.patience import transaction
 from services.alerts.rows import alert_of, endpoint_of, silence_of
 from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow, SilenceRow
+from services.alerts.transactions import transaction
 from shared.clock import rfc3339
 
 

@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.alerts import metrics, payload
-from services.alerts.patience import patiently
 from services.alerts.settings import AlertsSettings
 from services.alerts.store.outbox import Outbox, Unpublished
 from services.alerts.wakeups import Wakeups
@@ -18,6 +17,7 @@ from shared import topics
 from shared.clock import Clock, rfc3339
 from shared.errors import Transient
 from shared.kafka import producer
+from shared.patience import patiently
 
 STANDBY_SECONDS: Final = 2.0
 

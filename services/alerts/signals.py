@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from services.alerts import metrics
 from services.alerts.facts import Facts, Signal
-from services.alerts.patience import patiently
 from services.alerts.queries import Queries
 from services.alerts.settings import AlertsSettings
 from services.alerts.store.alerts import AlertStore, Batch, Unreadable
@@ -24,6 +23,7 @@ from shared import topics
 from shared.clock import day_of
 from shared.errors import Transient
 from shared.kafka import HEARTBEAT_INTERVAL_MS, SESSION_TIMEOUT_MS, security
+from shared.patience import patiently
 from shared.signals import Anomaly, Goal, Indicator, Obligation
 from shared.signals import Signal as SignalRecord
 from shared.stream import faststream_security

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from services.alerts.patience import patiently
 from services.alerts.store.alerts import AlertStore
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
+from shared.patience import patiently
 
 
 class Timers:

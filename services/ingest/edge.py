@@ -20,7 +20,6 @@ from services.ingest import inbound, metrics
 from services.ingest.documents import Documents
 from services.ingest.inbound import Accepted, Document, Inbound, Refused
 from services.ingest.inbound_reader import Ends, InboundReader, Taken
-from services.ingest.patience import patiently
 from services.ingest.producers import Producers, name_of
 from services.ingest.publisher import Publisher
 from services.ingest.rejection import Refusal, told
@@ -31,6 +30,7 @@ from shared.clock import Clock
 from shared.errors import Transient
 from shared.events.cloudevent import Record
 from shared.keys import Principal
+from shared.patience import patiently
 from shared.telemetry import logger
 
 # How long a judged batch may wait before Kafka is asked to send no more.
@@ -125,7 +125,7 @@ class Edge:
 
     async def _judge(self, taken: Taken) -> Judged:
         names = {record.topic: name_of(record.topic) for record in taken.records}
-        senders = await patiently(lambda: self._producers.named(names.values()), metrics.EDGE_RETRIES)
+        senders = await patiently("producers", lambda: self._producers.named(names.values()), metrics.EDGE_RETRIES)
         nameless = set(taken.nameless)
         judged = Judged(ends=taken.ends)
         now = self._clock.now()
@@ -163,7 +163,7 @@ class Edge:
     async def _settle_all(self) -> None:
         while True:
             judged = await self._judged.get()
-            await patiently(partial(self._settle, judged), metrics.EDGE_RETRIES)
+            await patiently("records to settle", partial(self._settle, judged), metrics.EDGE_RETRIES)
 
     async def _settle(self, judged: Judged) -> None:
         """Each step that is done is not done again. Raises Transient."""

@@ -50,7 +50,9 @@ class CatchingUp:
     async def still(
         self, connection: Connection, before: Cut, cut: Cut, lag_records: int, now: datetime, real_now: datetime
     ) -> bool:
-        """True while there is much to read, and until history has stopped coming in for a while."""
+        """True before there is anything, while there is much to read, and until history has stopped coming in."""
+        if not any(cut.next_offsets):
+            return True  # nothing is on its way in a ledger that holds nothing
         if before.next_offsets != cut.next_offsets:
             tail = await _tail(connection, before, cut, now - self._age)
             if tail.is_history:

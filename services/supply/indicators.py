@@ -32,6 +32,14 @@ _COVERED: Final = {
     "counted_packs": "packs of these that could be counted",
     "reached_packs": "packs of the scope that reached available in the window",
 }
+_OF_SUPPLIERS: Final = {
+    "total": "D + I in the unit",
+    "manufacturers": "how many there are",
+    "largest": "GLN of the one who supplied most",
+    "largest_supply": "what that one supplied, in the unit",
+    "unit": "packs for one product, defined daily doses (ddd) for several",
+    **_COVERED,
+}
 _SIDES: Final = {
     "domestic": "D: supplied packs of lots made here, in the unit",
     "imported": "I: supplied packs of imported lots, in the unit",
@@ -128,14 +136,7 @@ _ALL: Final = (
         suppliers.concentration_hhi,
         "sum of the squared manufacturers' shares of D + I, x 10,000",
         "points",
-        {
-            "total": "D + I in the unit",
-            "manufacturers": "how many there are",
-            "largest": "GLN of the one who supplied most",
-            "largest_supply": "what that one supplied, in the unit",
-            "unit": "packs for one product, defined daily doses (ddd) for several",
-            **_COVERED,
-        },
+        _OF_SUPPLIERS,
         frozenset({"introductions"}),
     ),
     Indicator(
@@ -143,14 +144,7 @@ _ALL: Final = (
         suppliers.largest_supplier_share,
         "the greatest of the manufacturers' shares of D + I",
         "share",
-        {
-            "total": "D + I in the unit",
-            "manufacturers": "how many there are",
-            "largest": "GLN of the one who supplied most",
-            "largest_supply": "what that one supplied, in the unit",
-            "unit": "packs for one product, defined daily doses (ddd) for several",
-            **_COVERED,
-        },
+        _OF_SUPPLIERS,
         frozenset({"introductions"}),
     ),
     Indicator(

@@ -16,9 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
-from services.alerts import signature
 from services.alerts.delivery import Deliveries, Limits, Sends
-from services.alerts.endpoint import Endpoint, Filter, Format
+from services.alerts.endpoint import Endpoint
 from services.alerts.facts import Signal
 from services.alerts.muting import Matcher, Op, Silence
 from services.alerts.queries import Queries
@@ -34,7 +33,7 @@ from services.alerts.store.silences import SilenceStore
 from services.alerts.wakeups import Wakeups
 from shared.clock import FixedClock
 from shared.database import engine, migrate
-from tests.unit.alerts_given import SUPPLY_URL, built_in
+from tests.unit.alerts_given import SUPPLY_URL, built_in, endpoint
 
 NOW = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)
 LIMITS = Limits(concurrency=64, endpoint_concurrency=16, poll_seconds=0.05, lease=timedelta(seconds=60))
@@ -121,24 +120,7 @@ class World:
         return Deliveries(store, sender or self.wire, self.clock, limits, Wakeups(), chance=lambda: 0.0)
 
     async def endpoint(self, url: str = "https://one.example/", **more: Any) -> Endpoint:
-        given = {
-            "id": uuid.uuid4(),
-            "url": url,
-            "format": Format.STANDARD,
-            "filter": Filter(),
-            "rate": None,
-            "level": 0,
-            "headers": {},
-            "description": "",
-            "secret": signature.new_secret(),
-            "former_secret": None,
-            "former_secret_until": None,
-            "enabled": True,
-            "disabled_reason": None,
-            "failing_since": None,
-            "created_at": self.clock.real_now(),
-        }
-        made = Endpoint(**{**given, **more})
+        made = endpoint(**{"id": uuid.uuid4(), "url": url, "created_at": self.clock.real_now(), **more})
         await self.endpoints.add(made, "ann")
         return made
 

@@ -17,6 +17,7 @@ import pytest
 from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import Stack
 from services.supply import checkpoints, relay
+from services.supply.catching_up import CatchingUp
 from services.supply.claims import Claim
 from services.supply.cross_checks import KINDS as CROSS_KINDS
 from services.supply.known_facts import KnownFacts
@@ -114,6 +115,20 @@ async def test_what_is_told_is_what_the_checkpoint_holds_however_much_is_recorde
     await evaluated.measurement.run(later)
     (told,) = (await evaluated.told()).values()
     assert told["detail"].startswith("3 packs")
+
+
+async def test_a_ledger_that_holds_nothing_has_nothing_to_tell(evaluated: Evaluated) -> None:
+    """Each goal would be off its track until the first of its history comes."""
+    catching_up, cuts = CatchingUp(evaluated.world.settings), []
+    for events in ((), (shipped(1),)):
+        if events:
+            await evaluated.write(*events)
+        view = await evaluated.checkpoint()
+        await view.held.aclose()
+        cuts.append(view.cut)
+    async with evaluated.world.one.acquire() as connection:
+        told = [not await catching_up.still(connection, cuts[0], cut, 0, NOW, NOW) for cut in cuts]
+    assert told == [False, True]
 
 
 async def test_what_could_not_be_written_is_told_by_the_next_evaluation(evaluated: Evaluated) -> None:

@@ -13,12 +13,11 @@ from deploy.local.stack import Stack
 Ends = Mapping[TopicPartition, int]
 
 
-@asynccontextmanager
-async def _reader(stack: Stack, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, Ends]]:
-    """A consumer at the beginning of `topic`, and the next offset of each partition."""
+def reader(stack: Stack, *names: str) -> AIOKafkaConsumer:
+    """A consumer of these topics from their beginning on, not yet started."""
     login = stack.kafka.admin_login
-    consumer = AIOKafkaConsumer(
-        topic,
+    return AIOKafkaConsumer(
+        *names,
         bootstrap_servers=login.bootstrap,
         security_protocol=login.security_protocol,
         sasl_mechanism=login.sasl_mechanism,
@@ -27,6 +26,12 @@ async def _reader(stack: Stack, topic: str) -> AsyncIterator[tuple[AIOKafkaConsu
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
+
+
+@asynccontextmanager
+async def _reader(stack: Stack, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, Ends]]:
+    """A consumer at the beginning of `topic`, and the next offset of each partition."""
+    consumer = reader(stack, topic)
     await consumer.start()
     try:
         yield consumer, await consumer.end_offsets(sorted(consumer.assignment()))

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.stack import Stack
 from shared import topics
+from tests.stack.topic_log import reader
 
 TRUSTED = (topics.MOVEMENTS, topics.REGISTRY)
 
@@ -43,15 +44,7 @@ class Log:
 
 @pytest.fixture
 async def log(stack: Stack) -> AsyncIterator[Log]:
-    login = stack.kafka.admin_login
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=login.bootstrap,
-        security_protocol=login.security_protocol,
-        sasl_mechanism=login.sasl_mechanism,
-        sasl_plain_username=login.username,
-        sasl_plain_password=login.password,
-        enable_auto_commit=False,
-    )
+    consumer = reader(stack)
     await consumer.start()
     consumer._client.set_topics(TRUSTED)
     yield Log(consumer)

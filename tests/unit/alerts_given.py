@@ -1,11 +1,14 @@
-"""Builds signals and rules for the tests of alerts."""
+"""Builds signals, rules and endpoints for the tests of alerts."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from services.alerts import signature
+from services.alerts.endpoint import Endpoint, Filter, Format
 from services.alerts.facts import Signal
 from services.alerts.rule_files import read_rules
 from services.alerts.rules import Rule, RuleSet
@@ -13,6 +16,7 @@ from shared.settings import ROOT
 
 NOW = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)
 SUPPLY_URL = "http://supply.example"
+ENDPOINT = uuid.UUID("7b2d3e57-6a1c-4ac0-93d4-0d8f7d1d5b7e")
 
 GOAL: dict[str, Any] = {
     "goal": "volume",
@@ -80,3 +84,24 @@ def built_in() -> RuleSet:
     found, faults = read_rules({path.name: path.read_text() for path in sorted(folder.glob("*.yaml"))})
     assert faults == []
     return RuleSet(found)
+
+
+def endpoint(**more: Any) -> Endpoint:
+    given: dict[str, Any] = {
+        "id": ENDPOINT,
+        "url": "https://example.com/hook",
+        "format": Format.STANDARD,
+        "filter": Filter(),
+        "rate": None,
+        "level": 0,
+        "headers": {},
+        "description": "",
+        "secret": signature.new_secret(),
+        "former_secret": None,
+        "former_secret_until": None,
+        "enabled": True,
+        "disabled_reason": None,
+        "failing_since": None,
+        "created_at": NOW,
+    }
+    return Endpoint(**{**given, **more})

@@ -21,30 +21,7 @@ from services.alerts.payload import Message
 from services.alerts.rate import Bucket
 from services.alerts.retry import Again, Attempt, Delivered, Failed, Gone, Outcome
 from shared.settings import ROOT
-from tests.unit.alerts_given import NOW, SUPPLY_URL, built_in, goal
-
-ENDPOINT = uuid.UUID("7b2d3e57-6a1c-4ac0-93d4-0d8f7d1d5b7e")
-
-
-def endpoint(**more: object) -> Endpoint:
-    given: dict[str, object] = {
-        "id": ENDPOINT,
-        "url": "https://example.com/hook",
-        "format": Format.STANDARD,
-        "filter": Filter(),
-        "rate": None,
-        "level": 0,
-        "headers": {},
-        "description": "",
-        "secret": signature.new_secret(),
-        "former_secret": None,
-        "former_secret_until": None,
-        "enabled": True,
-        "disabled_reason": None,
-        "failing_since": None,
-        "created_at": NOW,
-    }
-    return Endpoint(**{**given, **more})  # type: ignore[arg-type]
+from tests.unit.alerts_given import NOW, SUPPLY_URL, built_in, endpoint, goal
 
 
 def change() -> Change:

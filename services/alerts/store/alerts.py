@@ -20,13 +20,13 @@ from services.alerts.evaluation import tell as tell_of
 from services.alerts.facts import Signal
 from services.alerts.lifecycle import Plan
 from services.alerts.muting import Muting
-from services.alerts.patience import transaction
 from services.alerts.rows import alert_of, alert_row, signal_of
 from services.alerts.rules import RuleSet
 from services.alerts.store.changes import flush_groups, tell
 from services.alerts.store.muting import covers, look_again, mutings, wake_unmuted
 from services.alerts.tables import AlertRow, GroupRow, PositionRow, RulesRow, SubjectRow, UnreadableRow
 from services.alerts.telling import settle
+from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
 

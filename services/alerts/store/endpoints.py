@@ -14,12 +14,12 @@ from sqlmodel import col
 
 from services.alerts.alert import Change
 from services.alerts.endpoint import Endpoint
-from services.alerts.patience import transaction
 from services.alerts.rows import endpoint_of, endpoint_state, filter_columns
 from services.alerts.store.alerts import AlertStore, NotFound
 from services.alerts.store.audit import audit
 from services.alerts.store.changes import delivery_row, record
 from services.alerts.tables import DeliveryRow, EndpointRow
+from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock, rfc3339
 

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
-from services.alerts.patience import transaction
 from services.alerts.payload import Message
 from services.alerts.tables import ChangeRow
+from services.alerts.transactions import transaction
 from shared.lease import Lease
 
 

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
 from services.alerts.endpoint import Endpoint
-from services.alerts.patience import transaction
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.audit import audit
 from services.alerts.store.changes import missed_delivery
 from services.alerts.tables import DeliveryRow, EndpointRow
+from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock, rfc3339
 

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
 from services.alerts.muting import Silence
-from services.alerts.patience import transaction
 from services.alerts.rows import silence_of
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.audit import audit
 from services.alerts.store.muting import look_again
 from services.alerts.tables import SilenceRow
+from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
 from shared.clock import Clock
 

@@ -16,11 +16,11 @@ from services.ingest.capture.verdict import Verdict, given_up, verdict
 from services.ingest.epcis import documents
 from services.ingest.epcis.documents import Document
 from services.ingest.epcis.occasion import Sender
-from services.ingest.patience import patiently
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
 from shared.errors import Transient
 from shared.json_input import loads
+from shared.patience import patiently
 from shared.telemetry import logger
 from shared.web import stop_tasks
 
@@ -46,7 +46,7 @@ class Worker:
         self._news.set()
 
     async def run(self) -> None:
-        await patiently(self._jobs.release, metrics.CAPTURE_RETRIES)
+        await patiently("jobs to release", self._jobs.release, metrics.CAPTURE_RETRIES)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             for _ in range(self._settings.capture_jobs_at_once):
@@ -61,7 +61,7 @@ class Worker:
     async def _work(self) -> None:
         while True:
             self._news.clear()
-            job = await patiently(self._jobs.claim, metrics.CAPTURE_RETRIES)
+            job = await patiently("a job", self._jobs.claim, metrics.CAPTURE_RETRIES)
             if job is not None:
                 await self._do(job)
                 continue
@@ -71,11 +71,15 @@ class Worker:
 
     async def _do(self, job: Job) -> None:
         async with self._held(job):
-            sender = await patiently(lambda: self._sender(job), metrics.CAPTURE_RETRIES)
+            sender = await patiently("the sender", lambda: self._sender(job), metrics.CAPTURE_RETRIES)
             told, entries = await self._decide(job, sender)
-            became = await patiently(lambda: self._capturer.publish(sender, entries), metrics.CAPTURE_RETRIES)
+            became = await patiently(
+                "events to publish", lambda: self._capturer.publish(sender, entries), metrics.CAPTURE_RETRIES
+            )
             kept = Kept(job.producer, job.id, entries, became, lessons(entries, self._capturer.latest()))
-            if not await patiently(lambda: self._captures.finish(self._jobs, job, told, kept), metrics.CAPTURE_RETRIES):
+            if not await patiently(
+                "a job to finish", lambda: self._captures.finish(self._jobs, job, told, kept), metrics.CAPTURE_RETRIES
+            ):
                 log.warning("another instance took the job over", job=str(job.id))
                 return
         metrics.count_capture(told.state, told.counts)
@@ -86,7 +90,9 @@ class Worker:
             return given_up(Document(())), ()
         document = await asyncio.to_thread(lambda: documents.read(loads(job.document)))
         try:
-            decided = await patiently(lambda: self._capturer.decide(document, sender), metrics.CAPTURE_RETRIES)
+            decided = await patiently(
+                "what is known", lambda: self._capturer.decide(document, sender), metrics.CAPTURE_RETRIES
+            )
             return verdict(decided, job.behaviour)
         except Broken:
             return given_up(document), ()

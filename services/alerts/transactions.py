@@ -1,11 +1,10 @@
-"""Tells a database that is away from a bug, and waits for it with back-off."""
+"""Tells a database that is away from a bug."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -14,15 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.database import AWAY
 from shared.errors import Transient
-from shared.telemetry import logger
 
-WAIT_FIRST_SECONDS: Final = 0.2
-WAIT_MAX_SECONDS: Final = 5.0
 # Two transactions met: the one that was refused is simply made again.
 _MET: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-
-T = TypeVar("T")
-log = logger(__name__)
 
 
 def is_away(error: BaseException) -> bool:
@@ -47,15 +40,3 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if is_away(error):
             raise Transient("the database is away") from error
         raise
-
-
-async def patiently(what: str, call: Callable[[], Awaitable[T]]) -> T:
-    """The result of `call`, made again as long as it raises Transient. For work that is the same when made twice."""
-    wait_seconds = WAIT_FIRST_SECONDS
-    while True:
-        try:
-            return await call()
-        except Transient as error:
-            log.warning("waiting", what=what, why=error.detail, cause=str(error.__cause__), retry_seconds=wait_seconds)
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(wait_seconds * 2, WAIT_MAX_SECONDS)
