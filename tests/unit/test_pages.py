@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from services.ingest.settings import IngestSettings
 from shared import pages, sign_in
 from shared.access import AccessCache
+from shared.errors import Problem
 from shared.formats import UNKNOWN, Formats
 from shared.language import chosen
 from shared.pages import Pages, link_here, page_router
@@ -53,6 +54,10 @@ def client(tmp_path: Path) -> AsgiBrowser:
         return shown.show(request, "list.html", refresh=5, next=link_here(request, cursor="abc"))
 
     app.include_router(browsers)
+
+    @app.get("/wrong")
+    async def wrong() -> Response:
+        raise Problem(404, "Not Found", "there is no such thing")
 
     @app.get("/list")
     async def list_json() -> Response:
@@ -138,8 +143,8 @@ async def test_only_a_page_that_asks_for_it_refreshes(client: AsgiBrowser) -> No
 
 
 async def test_what_went_wrong_is_told_in_the_language_of_the_reader(client: AsgiBrowser) -> None:
-    shown = await client.get("/nowhere?lang=vi")
+    shown = await client.get("/wrong?lang=vi")
     assert shown.status == 404
     assert "<h1>Không tìm thấy</h1>" in shown.text and "Không tìm thấy ·" in shown.text
-    told: Any = (await client.get("/nowhere", accept="application/json")).json()
+    told: Any = (await client.get("/wrong", accept="application/json")).json()
     assert told["status"] == 404
