@@ -11,16 +11,8 @@ import pytest
 from services.supply.course import MAX_MONTHS, Course, Point, days_of, is_due
 from services.supply.goals import Baseline, Goal, Step, Target, expected_on
 from services.supply.indicators import INDICATORS
-from services.supply.pages.charts import (
-    GoalChart,
-    Milestone,
-    Shares,
-    TimeLine,
-    goal_chart,
-    rounded,
-    shares_chart,
-    time_line,
-)
+from services.supply.pages.chart_data import GoalChart, Milestone, Shares, TimeLine, rounded
+from services.supply.pages.charts import goal_chart, shares_chart, time_line
 from services.supply.pages.duties import DUTIES
 from services.supply.pages.goals import PRESSING, course_rows, kind_of, path
 from services.supply.pages.words import TONES, WORDS

@@ -18,7 +18,7 @@ from services.supply.figures import text
 from services.supply.goals import Goal, expected_on
 from services.supply.indicators import indicator
 from services.supply.pages import reads
-from services.supply.pages.charts import GoalChart, Kind, Shares, goal_chart, rounded, shares_chart
+from services.supply.pages.chart_data import GoalChart, Kind, Shares, rounded
 from services.supply.pages.words import TONES, WORDS
 from shared.errors import Fault, Problem
 from shared.language import translatable
@@ -108,7 +108,7 @@ async def shares_page(request: Request, asked: Annotated[Asked, Depends()]) -> R
         days = tuple((side.on, rounded(side.domestic), rounded(side.imported)) for side in known)
         words = (pages.translated(request, WORDS["domestic"]), pages.translated(request, WORDS["imported"]))
         chart = Shares(days, words, pages.translated(request, described))
-        svg = await asyncio.to_thread(shares_chart, chart, language_of(request))
+        svg = await asyncio.to_thread(_drawn_shares, chart, language_of(request))
         shown.append({"name": name, "title": described, "chart": svg, "sides": list(reversed(known))})
     return pages.show(
         request,
@@ -150,6 +150,8 @@ def _grouped(items: Sequence[Item]) -> Iterator[tuple[str, list[Item]]]:
 
 async def _drawn(charts: Sequence[GoalChart | None], language: str) -> list[Any]:
     def draw() -> list[Any]:
+        from services.supply.pages.charts import goal_chart
+
         return [None if chart is None else goal_chart(chart, language) for chart in charts]
 
     return await asyncio.to_thread(draw)
@@ -193,6 +195,12 @@ def _days(goal: Goal, first: date, last: date) -> Iterable[date]:
         return (first, *(day for turn in turns for day in (turn - timedelta(days=1), turn)))
     step = max(1, min(PATH_STEP_DAYS, (last - first).days // MIN_STEPS))
     return (*(first + timedelta(days=n) for n in range(0, (last - first).days, step)), last)
+
+
+def _drawn_shares(chart: Shares, language: str) -> Any:
+    from services.supply.pages.charts import shares_chart
+
+    return shares_chart(chart, language)
 
 
 def course_rows(goal: Goal, course: Course | None, item: Item) -> list[Item]:
