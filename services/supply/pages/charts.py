@@ -15,6 +15,8 @@ from services.supply.pages.chart_data import GoalChart, Kind, Shares, TimeLine
 from shared.charts import COLOURS, HEIGHT, QUIET, TEXT, WIDTH, svg
 
 KEPT: Final = 512
+# Readers' fonts may be wider than that by which labels were measured.
+PADDING: Final = {"left": 32, "right": 12, "top": 5, "bottom": 5}
 _FORMATS: Final[dict[Kind, str]] = {"share": ".0%", "money": "~s", "number": "~r"}
 ACTUAL, EXPECTED, IMPORTED, OPEN = COLOURS
 
@@ -107,5 +109,7 @@ def time_line(shown: TimeLine, language: str) -> Markup:
             shape=alt.Shape("what:N", scale=alt.Scale(domain=what, range=["circle", "diamond", "triangle-up"])),
         )
     )
-    chart = alt.layer(_rule(shown.today), points).properties(width=WIDTH - 120, height=28 * len(order) + 10)
+    chart = alt.layer(_rule(shown.today), points).properties(
+        width=WIDTH - 120, height=28 * len(order) + 10, padding=PADDING
+    )
     return svg(chart, shown.described, language)
