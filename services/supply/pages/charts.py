@@ -15,6 +15,7 @@ from services.supply.pages.chart_data import GoalChart, Kind, Shares, TimeLine
 from shared.charts import COLOURS, HEIGHT, QUIET, TEXT, WIDTH, svg
 
 KEPT: Final = 512
+MONTH_MS: Final = 31 * 24 * 3600 * 1000
 # Readers' fonts may be wider than that by which labels were measured.
 PADDING: Final = {"left": 32, "right": 12, "top": 5, "bottom": 5}
 _FORMATS: Final[dict[Kind, str]] = {"share": ".0%", "money": "~s", "number": "~r"}
@@ -73,7 +74,9 @@ def shares_chart(shown: Shares, language: str) -> Markup:
         alt.Chart(alt.InlineData(values=rows))
         .mark_area(opacity=0.85)
         .encode(
-            x=alt.X("day:T", axis=alt.Axis(format="%m/%Y", grid=False, labelOverlap=True, title=None)),
+            x=alt.X(
+                "day:T", axis=alt.Axis(format="%m/%Y", grid=False, labelOverlap=True, title=None, tickMinStep=MONTH_MS)
+            ),
             y=alt.Y("amount:Q", stack="normalize", axis=alt.Axis(format=".0%", title=None)),
             color=alt.Color("origin:N", scale=colours, legend=alt.Legend(orient="top", title=None)),
             order=alt.Order("order:Q"),
