@@ -54,7 +54,7 @@ def assessed(of: Goal, value: str | None, kind: str, why: str | None = None) -> 
     measured = Measured(
         of.indicator, of.scope, TODAY, None if value is None else Decimal(value), why, Decimal("0.93"), inputs
     )
-    return {**assess(of, measured, TODAY).as_json(), "kind": kind, "chart": _chart(of, value)}
+    return {**assess(of, measured, TODAY).as_json(), "kind": kind, "title_language": "en", "chart": _chart(of, value)}
 
 
 def _chart(of: Goal, value: str | None) -> Any:

@@ -15,6 +15,7 @@ from services.supply.asked import NO_NUL, Asked, Cursor, reader
 from services.supply.lot import gtin_text
 from services.supply.pages import reads
 from services.supply.pages.chart_data import Milestone, TimeLine
+from services.supply.pages.goals import dress
 from services.supply.pages.products import links_of, lot_link
 from services.supply.pages.words import TONES
 from services.supply.registry import Registry
@@ -65,13 +66,16 @@ async def agreement_page(request: Request, agreement: str, asked: Annotated[Aske
             detail = f"there is no agreement {agreement}"
             raise Problem(404, "Not found", detail, [Fault("agreement", "unknown", detail)])
         duties = await reads.told_beginning(connection, [f"obligation/{agreement}:"], MILESTONES)
-    scope = f"agreement:{agreement}"
+    definitions = {goal.goal: goal for goal in asked.goals if goal.scope == f"agreement:{agreement}"}
+    goals = [item for item in (held["goals"] if held else ()) if item["goal"] in definitions]
+    for item in goals:
+        dress(item, definitions[item["goal"]], language_of(request))
     return pages.show(
         request,
         "agreement.html",
         agreement=await _shown(request, found, duties, on),
         products=_products(found, registry, on),
-        goals=[item for item in (held["goals"] if held else ()) if item["scope"] == scope],
+        goals=goals,
         tones=TONES,
         refresh=REFRESH_SECONDS,
         **reads.told_at(asked, held),
