@@ -186,7 +186,7 @@ class Registry:
         return sorted({*self.counts, *((gtin, lot) for gtin, lot in named if lot is not None)})
 
     def packings(self, day: date) -> dict[int, Packing]:
-        """Every GTIN that an authorisation has named up to `day`; the one granted last describes it. To be read only."""
+        """Every GTIN that an authorisation has named up to `day`; the one granted last describes it. Read only."""
         held_on = self._packings_on.get(day)
         if held_on is None:
             held_on = self._packed(day)
