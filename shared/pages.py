@@ -136,6 +136,7 @@ class Pages:
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
         environment.filters |= Formats(language).filters()
         environment.filters["pretty"] = pretty
+        environment.filters["translated"] = words.gettext
         environment.filters["word"] = lambda code: words.gettext(self._words[code]) if code in self._words else code
         environment.globals["language"] = language
         return environment
