@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,11 +17,17 @@ from shared.sessions import is_form_token
 FORM: Final = "application/x-www-form-urlencoded"
 TOKEN_FIELD: Final = "csrf"
 MAX_FIELDS: Final = 50
+# A path of this service: not //elsewhere, nor anything that a browser takes for that.
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name. Raises Problem 415 for another media type, 400 for no form."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if not is_form(request):
         detail = f"a form is {FORM}"
         raise Problem(415, "Unsupported Media Type", detail, [Fault("content-type", "media_type", detail)])
     try:
@@ -29,6 +36,11 @@ async def form_of(request: Request) -> dict[str, str]:
     except ValueError:  # not percent-encoded, not UTF-8, too many fields
         detail = "the form cannot be read"
         raise Problem(400, "Bad Request", detail, [Fault(None, "form", detail)]) from None
+
+
+def own_path(path: str, otherwise: str) -> str:
+    """`path` if it is one of this service, so that nobody is led elsewhere; else `otherwise`."""
+    return path if _OWN_PATH.fullmatch(path) else otherwise
 
 
 def check_token(request: Request, form: dict[str, str], cookie: str) -> None:
