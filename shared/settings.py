@@ -24,6 +24,9 @@ class ServiceSettings(BaseSettings):
     http_host: str
     http_port: int = Field(ge=0, le=65535)
     public_url: str
+    links_supply_url: str
+    links_alerts_url: str
+    links_ingest_url: str
     body_limit_bytes: int = Field(gt=0)
     page_limit: int = Field(gt=0, le=10_000)
     rate_requests_per_second: float = Field(gt=0)
@@ -52,6 +55,10 @@ class ServiceSettings(BaseSettings):
     def _is_a_clock(cls, value: str) -> str:
         parse_clock(value)
         return value
+
+    def services(self) -> dict[str, str]:
+        """Where the pages of the three services are, by name."""
+        return {"supply": self.links_supply_url, "alerts": self.links_alerts_url, "ingest": self.links_ingest_url}
 
     def domain_clock(self) -> Clock:
         return parse_clock(self.clock)

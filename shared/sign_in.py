@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from shared.access import SESSION_COOKIE, keys_of, session_cookie, session_secret
 from shared.forms import FORM, check_token, form_of
 from shared.keys import key_id_of
+from shared.language import translatable
 from shared.pages import SIGN_IN, Pages
 from shared.sessions import Session, form_token, nonce
 from shared.settings import ServiceSettings
@@ -72,7 +73,7 @@ def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
         record = cache.record(key_id_of(key) or "")
         wanted = form.get("next", "")
         if record is None or cache.principal(key) is None:
-            return ask(request, 401, wanted, "This key is not valid.")
+            return ask(request, 401, wanted, translatable("This key is not valid."))
         seconds = int(settings.session_hours * 3600)
         session = Session.begin(session_secret(request), record, int(time.time()) + seconds)
         onward = RedirectResponse(wanted if _OWN_PATH.fullmatch(wanted) else pages.home, 303)
