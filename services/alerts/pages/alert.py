@@ -48,7 +48,7 @@ def router(pages: Pages) -> APIRouter:
             "silence": silence_form.blank(("rule", found["rule"]), ("subject", found["subject"])),
             "rows": silence_form.ROWS,
             "ops": silence_form.OPS,
-            "hours": silence_form.HOURS,
+            "lengths": tuple(silence_form.LENGTHS),
             "may_act": acting,
             "faults": {},
             "done": None,
@@ -96,8 +96,7 @@ def router(pages: Pages) -> APIRouter:
         status = error.status if isinstance(error, Problem) else 422
         if status == 404:
             raise error
-        found = error.errors if isinstance(error, Problem) else error.faults
-        faults = beside(found, FIELDS, places)
+        faults = beside(error.faults, FIELDS, places)
         return await shown(request, alert, running, True, status, faults=faults, refresh=None, **written)
 
     return routes

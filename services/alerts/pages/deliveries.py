@@ -50,6 +50,7 @@ def router(pages: Pages) -> APIRouter:
         after = None if last is None else (last.number, last.id)
         filters = {"state": state, "endpoint": endpoint, "alert": alert}
         found = await running.queries.deliveries(filters, ROWS, after)
+        there = await running.queries.endpoints(ROWS, None)
         narrowed = asked(request, *FILTERS)
         following = None if found.following is None else encode_cursor(found.following)
         return pages.show(
@@ -57,7 +58,7 @@ def router(pages: Pages) -> APIRouter:
             "deliveries.html",
             items=await rows(found.items, running),
             states=STATES,
-            endpoints=(await running.queries.endpoints(ROWS, None)).items,
+            endpoints=[(one["id"], one["description"] or one["url"]) for one in there.items],
             asked={**dict.fromkeys(FILTERS, ""), **narrowed},
             narrowed=bool(narrowed),
             next=following and link("/deliveries", {**narrowed, "cursor": following}),

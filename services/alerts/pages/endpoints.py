@@ -48,7 +48,6 @@ def router(pages: Pages) -> APIRouter:
             "all_deliveries": link("/deliveries", {"endpoint": str(found.id)}),
             "written": endpoint_form.shown(found),
             "faults": {},
-            "meaning": MEANING,
             "may_act": may_act(reader),
             "secret": None,
             "former_until": None,

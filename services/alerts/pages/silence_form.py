@@ -13,13 +13,21 @@ from shared.errors import Fault, Invalid
 Form = Mapping[str, str]
 ROWS: Final = 4
 OPS: Final = tuple(op.value for op in Op)
-HOURS: Final = (1, 4, 8, 24, 72, 168)
-FIELDS: Final = ("starts_at", "hours", "ends_at", "reason", *(f"value{row}" for row in range(ROWS)))
+LENGTHS: Final = {
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "8h": timedelta(hours=8),
+    "1d": timedelta(days=1),
+    "3d": timedelta(days=3),
+    "7d": timedelta(days=7),
+}
+USUAL: Final = "4h"
+FIELDS: Final = ("starts_at", "length", "ends_at", "reason", *(f"value{row}" for row in range(ROWS)))
 
 
 def blank(*matchers: tuple[str, str]) -> dict[str, str]:
     """The form with `matchers`, as names and values that must be equal."""
-    found = {"starts_at": "", "hours": str(HOURS[1]), "ends_at": "", "reason": ""}
+    found = {"starts_at": "", "length": USUAL, "ends_at": "", "reason": ""}
     for row, (name, value) in enumerate((*matchers, *[("", "")] * ROWS)[:ROWS]):
         found |= {f"name{row}": name, f"op{row}": Op.EQUAL.value, f"value{row}": value}
     return found
@@ -55,11 +63,11 @@ def _matchers(form: Form) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _after(start: datetime, form: Form) -> datetime:
-    hours = form.get("hours", "")
-    if hours not in map(str, HOURS):
-        raise Invalid([Fault("hours", "choice", f"one of {', '.join(map(str, HOURS))}")])
+    length = LENGTHS.get(form.get("length", ""))
+    if length is None:
+        raise Invalid([Fault("length", "choice", f"one of {', '.join(LENGTHS)}")])
     try:
-        return start + timedelta(hours=int(hours))
+        return start + length
     except OverflowError:
         raise Invalid([Fault("starts_at", "range", "at the end of the calendar")]) from None
 

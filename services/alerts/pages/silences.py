@@ -53,7 +53,7 @@ def router(pages: Pages) -> APIRouter:
             "silence": silence_form.blank(),
             "rows": silence_form.ROWS,
             "ops": silence_form.OPS,
-            "hours": silence_form.HOURS,
+            "lengths": tuple(silence_form.LENGTHS),
             "may_act": may_act(reader),
             "faults": {},
             "done": None,
