@@ -48,7 +48,7 @@ async def one_delivery(delivery: str, running: Running, _: Reader) -> Response:
 async def resend(delivery: str, running: Running, caller: Operator) -> Response:
     """202: it is sent now with the same webhook-id, and by the schedule again if that fails."""
     try:
-        await running.recovery.resend(identity(delivery, "delivery"), caller.name)
+        await running.recovery.resend(identity(delivery, "delivery"), caller)
     except NotFound:
         raise not_found("delivery", delivery) from None
     except Removed:

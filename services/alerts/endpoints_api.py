@@ -117,7 +117,7 @@ async def create_endpoint(request: Request, running: Running, caller: Operator) 
         failing_since=None,
         created_at=running.clock.real_now(),
     )
-    await running.endpoints.add(endpoint, caller.name)
+    await running.endpoints.add(endpoint, caller)
     location = {"Location": f"/endpoints/{endpoint.id}"}
     return json_response({**endpoint.as_json(), "secret": endpoint.secret}, 201, location)
 
@@ -137,7 +137,7 @@ async def change_endpoint(endpoint: str, request: Request, running: Running, cal
     if not columns:
         return json_response((await _found(endpoint, running)).as_json())
     try:
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
@@ -147,7 +147,7 @@ async def change_endpoint(endpoint: str, request: Request, running: Running, cal
 async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """204; what was still to be delivered to it has failed."""
     try:
-        await running.endpoints.remove(identity(endpoint, "endpoint"), caller.name)
+        await running.endpoints.remove(identity(endpoint, "endpoint"), caller)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return Response(status_code=204)
@@ -158,7 +158,7 @@ async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> 
     """200 with the endpoint; what waited for it is sent now."""
     try:
         columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
+        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     return json_response(changed.as_json())
@@ -169,7 +169,7 @@ async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Re
     """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
     overlap = timedelta(hours=running.settings.secret_overlap_hours)
     try:
-        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, caller.name)
+        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, caller)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
     until = changed.former_secret_until
@@ -182,7 +182,7 @@ async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Re
 async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
     found = await _found(endpoint, running)
-    delivery = await running.endpoints.send_test(found, _sample(running.clock.now(), caller.name))
+    delivery = await running.endpoints.send_test(found, _sample(running.clock.now(), caller.name), caller)
     return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
 
 
@@ -193,7 +193,7 @@ async def recover(endpoint: str, since: datetime, running: Running, caller: Oper
     At most so many at once: `next` is the time to ask for again, null when that was all.
     """
     found = await _found(endpoint, running)
-    done = await running.recovery.recover(found, moment("since", since), caller.name)
+    done = await running.recovery.recover(found, moment("since", since), caller)
     following = None if done.following is None else rfc3339(done.following)
     return json_response({"recovered": done.count, "next": following}, 202)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -73,7 +74,7 @@ async def create_silence(request: Request, running: Running, caller: Operator) -
     )
     _check_times(silence, now)
     try:
-        await running.silences.add(silence)
+        await running.silences.add(silence, replace(caller, reason=body.reason))
     except TooManySilences:
         detail = f"{SILENCES_MAX} silences have not ended yet"
         raise Problem(409, "Conflict", detail, [Fault(None, "too_many", detail)]) from None
@@ -92,7 +93,7 @@ async def one_silence(silence: str, running: Running, _: Reader) -> Response:
 async def end_silence(silence: str, running: Running, caller: Operator) -> Response:
     """204: it ends now, and what it held back is told if it still fires. It stays in the list as expired."""
     try:
-        await running.silences.end(identity(silence, "silence"), caller.name)
+        await running.silences.end(identity(silence, "silence"), caller)
     except NotFound:
         raise not_found("silence", silence) from None
     return Response(status_code=204)
