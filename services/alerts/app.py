@@ -41,8 +41,9 @@ from services.alerts.store.recovery import Recovery
 from services.alerts.store.silences import SilenceStore
 from services.alerts.timers import Timers
 from services.alerts.wakeups import Wakeups
-from shared import openapi, pages, sign_in
+from shared import audit_api, openapi, pages, sign_in
 from shared.access import AccessCache
+from shared.audit import AuditLog
 from shared.database import engine as open_engine
 from shared.database import migrate
 from shared.errors import Invalid, Transient
@@ -50,6 +51,7 @@ from shared.lease import Lease
 from shared.pages import Pages
 from shared.patience import patiently
 from shared.telemetry import logger, set_up_logging
+from shared.transactions import transaction
 from shared.web import create_app, serve, stop_tasks
 
 RELAY_LEASE = "relay"
@@ -80,6 +82,7 @@ class Service:
             app.include_router(browsers.router(shown))
         for routes in (alerts_api, silences_api, endpoints_api, deliveries_api):
             app.include_router(routes.router)
+        audit_api.add_to(app)
         openapi.add_route(app)
         return app
 
@@ -96,6 +99,7 @@ class Service:
         asyncio.get_running_loop().set_exception_handler(self._on_exception)
         engine = open_engine(self.settings)
         self.parts = app.state.parts = self._assemble(engine)
+        app.state.audit = AuditLog(lambda: transaction(engine))
         self._start(self.parts)
         try:
             yield

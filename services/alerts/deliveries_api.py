@@ -13,6 +13,7 @@ from services.alerts.parts import Parts
 from services.alerts.requests import NumberCursor, identity, listing, not_found
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.recovery import Removed
+from shared.audit import Author
 from shared.errors import Fault, Problem
 from shared.web import Limit, decode_cursor, json_response
 
@@ -48,14 +49,14 @@ async def one_delivery(delivery: str, running: Running, _: Reader) -> Response:
 )
 async def resend(delivery: str, running: Running, caller: Operator) -> Response:
     """202: it is sent now with the same webhook-id, and by the schedule again if that fails."""
-    await send_again(delivery, running, caller.name)
+    await send_again(delivery, running, caller)
     return json_response({"delivery": delivery}, 202, {"Location": f"/deliveries/{delivery}"})
 
 
-async def send_again(delivery: str, running: Parts, by: str) -> None:
+async def send_again(delivery: str, running: Parts, author: Author) -> None:
     """Raises Problem 404, 409."""
     try:
-        await running.recovery.resend(identity(delivery, "delivery"), by)
+        await running.recovery.resend(identity(delivery, "delivery"), author)
     except NotFound:
         raise not_found("delivery", delivery) from None
     except Removed:

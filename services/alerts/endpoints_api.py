@@ -21,6 +21,7 @@ from services.alerts.requests import MomentCursor, body_of, identity, listing, m
 from services.alerts.rows import filter_columns
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
+from shared.audit import Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.events.fields import AS_TUPLE
@@ -97,7 +98,7 @@ async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str 
 @router.post("/endpoints", status_code=201, openapi_extra=json_body(NewEndpoint))
 async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the endpoint and, this once, its `secret`."""
-    endpoint = await create(await body_of(request, NewEndpoint), running, caller.name)
+    endpoint = await create(await body_of(request, NewEndpoint), running, caller)
     location = {"Location": f"/endpoints/{endpoint.id}"}
     return json_response({**endpoint.as_json(), "secret": endpoint.secret}, 201, location)
 
@@ -110,26 +111,26 @@ async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
 @router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
 async def change_endpoint(endpoint: str, request: Request, running: Running, caller: Operator) -> Response:
     body = await body_of(request, EndpointChanges)
-    return json_response((await change(endpoint, body, running, caller.name)).as_json())
+    return json_response((await change(endpoint, body, running, caller)).as_json())
 
 
 @router.delete("/endpoints/{endpoint}", status_code=204)
 async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """204; what was still to be delivered to it has failed."""
-    await remove(endpoint, running, caller.name)
+    await remove(endpoint, running, caller)
     return Response(status_code=204)
 
 
 @router.post("/endpoints/{endpoint}/enable")
 async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the endpoint; what waited for it is sent now."""
-    return json_response((await enable(endpoint, running, caller.name)).as_json())
+    return json_response((await enable(endpoint, running, caller)).as_json())
 
 
 @router.post("/endpoints/{endpoint}/rotate-secret")
 async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Response:
     """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
-    changed = await rotate(endpoint, running, caller.name)
+    changed = await rotate(endpoint, running, caller)
     until = changed.former_secret_until
     return json_response(
         {**changed.as_json(), "secret": changed.secret, "former_secret_until": until and until.isoformat()}
@@ -139,7 +140,7 @@ async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Re
 @router.post("/endpoints/{endpoint}/test", status_code=202)
 async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
     """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
-    delivery = await send_test(endpoint, running, caller.name)
+    delivery = await send_test(endpoint, running, caller)
     return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
 
 
@@ -149,7 +150,7 @@ async def recover(endpoint: str, since: datetime, running: Running, caller: Oper
 
     At most so many at once: `next` is the time to ask for again, null when that was all.
     """
-    done = await running.recovery.recover(await found(endpoint, running), moment("since", since), caller.name)
+    done = await running.recovery.recover(await found(endpoint, running), moment("since", since), caller)
     following = None if done.following is None else rfc3339(done.following)
     return json_response({"recovered": done.count, "next": following}, 202)
 
@@ -163,7 +164,7 @@ async def endpoint_stats(
     return json_response({"endpoint": str(chosen.id), "hours": hours, **await stats(chosen, hours, running)})
 
 
-async def create(body: NewEndpoint, running: Parts, by: str) -> Endpoint:
+async def create(body: NewEndpoint, running: Parts, author: Author) -> Endpoint:
     """The new endpoint. Raises Invalid."""
     check_headers(body.headers)
     await check_url(body.url, running.names, running.policy)
@@ -184,11 +185,11 @@ async def create(body: NewEndpoint, running: Parts, by: str) -> Endpoint:
         failing_since=None,
         created_at=running.clock.real_now(),
     )
-    await running.endpoints.add(endpoint, by)
+    await running.endpoints.add(endpoint, author)
     return endpoint
 
 
-async def change(endpoint: str, body: EndpointChanges, running: Parts, by: str) -> Endpoint:
+async def change(endpoint: str, body: EndpointChanges, running: Parts, author: Author) -> Endpoint:
     """The endpoint after it. Raises Invalid, Problem 404."""
     check_headers(body.headers or {})
     if body.url is not None:
@@ -197,7 +198,7 @@ async def change(endpoint: str, body: EndpointChanges, running: Parts, by: str) 
     if not columns:
         return await found(endpoint, running)
     try:
-        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, by)
+        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
 
@@ -210,35 +211,36 @@ async def found(endpoint: str, running: Parts) -> Endpoint:
     return there
 
 
-async def remove(endpoint: str, running: Parts, by: str) -> None:
+async def remove(endpoint: str, running: Parts, author: Author) -> None:
     """Raises Problem 404."""
     try:
-        await running.endpoints.remove(identity(endpoint, "endpoint"), by)
+        await running.endpoints.remove(identity(endpoint, "endpoint"), author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
 
 
-async def enable(endpoint: str, running: Parts, by: str) -> Endpoint:
+async def enable(endpoint: str, running: Parts, author: Author) -> Endpoint:
     """The endpoint, to which what waited is sent now. Raises Problem 404."""
     columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
     try:
-        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, by)
+        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
 
 
-async def rotate(endpoint: str, running: Parts, by: str) -> Endpoint:
+async def rotate(endpoint: str, running: Parts, author: Author) -> Endpoint:
     """The endpoint with a new secret. Raises Problem 404."""
     overlap = timedelta(hours=running.settings.secret_overlap_hours)
     try:
-        return await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, by)
+        return await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
 
 
-async def send_test(endpoint: str, running: Parts, by: str) -> uuid.UUID:
+async def send_test(endpoint: str, running: Parts, author: Author) -> uuid.UUID:
     """The id of the delivery. Raises Problem 404."""
-    return await running.endpoints.send_test(await found(endpoint, running), _sample(running.clock.now(), by))
+    there, sample = await found(endpoint, running), _sample(running.clock.now(), author.name)
+    return await running.endpoints.send_test(there, sample, author)
 
 
 async def stats(endpoint: Endpoint, hours: int, running: Parts) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from services.alerts.endpoint import Endpoint
 from services.alerts.muting import Silence
 from services.alerts.rows import alert_of, endpoint_of, silence_of
 from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow, SilenceRow
-from services.alerts.transactions import transaction
 from shared.clock import rfc3339
+from shared.transactions import transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,14 @@ from services.ingest.rejections import Rejections
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
-from shared import openapi, pages, sign_in
+from shared import audit_api, openapi, pages, sign_in
 from shared.access import AccessCache
+from shared.audit import AuditLog
 from shared.database import engine, migrate
 from shared.language import translatable
 from shared.pages import Pages
 from shared.telemetry import logger, set_up_logging
+from shared.transactions import transaction
 from shared.web import create_app, serve, stop_tasks
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -90,7 +92,7 @@ def build(settings: IngestSettings) -> FastAPI:
         return {"kafka": publisher.connected, "keys": cache.ready.is_set(), "inbound": edge.joined}
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
-    app.state.access = cache
+    app.state.access, app.state.audit = cache, AuditLog(lambda: transaction(database))
     shown = Pages("ingest", TEMPLATES, LINKS, settings.services())
     for_events = events.router(settings, publisher, clock)
     app.router.routes.insert(0, events.Direct(cast(APIRoute, for_events.routes[0])))
@@ -102,6 +104,7 @@ def build(settings: IngestSettings) -> FastAPI:
     app.include_router(access.router(store, keys))
     app.include_router(parties.router(store))
     app.include_router(catalogue_pages.router(settings, clock, shown))
+    audit_api.add_to(app)
     openapi.add_route(app)
     return app
 

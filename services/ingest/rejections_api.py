@@ -22,17 +22,18 @@ from services.ingest.replay import Replayed, Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
 from shared.access import require
+from shared.audit import Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem
 from shared.events import fields
-from shared.forms import FORM, require_form
+from shared.forms import FORM, REASON_FIELD, TOKEN_FIELD, require_author
 from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER, Principal
 from shared.pages import ANSWERS, Pages, wants_page
 from shared.web import LIMIT_DEFAULT, Limit, decode_cursor, json_response, page
 
 _REPLAYERS: Final = (PRODUCER, OPERATOR, ADMIN)
 _Reader = Annotated[Principal, Depends(require(PRODUCER, VIEWER, OPERATOR, ADMIN))]
-_Replayer = Annotated[Principal, Depends(require_form(*_REPLAYERS))]
+_Replayer = Annotated[Author, Depends(require_author(*_REPLAYERS))]
 _Id = Annotated[int, Path(ge=1, lt=2**63)]
 # A form sends a field that is left empty.
 _MAY_BE_EMPTY: Final = BeforeValidator(lambda value: value or None)
@@ -45,10 +46,11 @@ _Cursor = Annotated[str | None, _MAY_BE_EMPTY]
 _ReplayLimit = Annotated[int, Query(ge=1)]
 FILTERS: Final = ("producer", "kind", "code", "topic", "state", "since", "until")
 # What a page of ours sends; whoever has a key needs no body.
+_FIELDS: Final = {name: {"type": "string"} for name in (TOKEN_FIELD, REASON_FIELD)}
 _FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": False,
-        "content": {FORM: {"schema": {"type": "object", "properties": {"csrf": {"type": "string"}}}}},
+        "content": {FORM: {"schema": {"type": "object", "properties": _FIELDS}}},
     }
 }
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,7 +104,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
     routes = APIRouter()
 
     def one_page(
-        request: Request, row: Rejection, reader: Principal, outcome: dict[str, Any] | None = None
+        request: Request, row: Rejection, reader: Principal | Author, outcome: dict[str, Any] | None = None
     ) -> Response:
         """`outcome`: what has just become of it."""
         shown = None if reader.role == VIEWER else sent(row)
@@ -166,7 +168,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         mine = _own(wanted, caller)
         waiting = None if mine is None else mine if mine.state else replace(mine, state=OPEN)
         found = [] if waiting is None else await rejections.positions(waiting, _position(cursor), limit + 1)
-        replayed = await replayer.replay([id for _, id in found[:limit]], caller.key_id)
+        replayed = await replayer.replay([id for _, id in found[:limit]], caller)
         told = page([_outcome(one) for one in replayed], _key(found[limit - 1]) if len(found) > limit else None)
         if not wants_page(request):
             return json_response(told)
@@ -183,7 +185,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         """Judges it once more, by today's rules and the producer's authority."""
         if await rejections.one(id, _only(caller)) is None:
             raise _not_found(id)
-        (replayed,) = await replayer.replay([id], caller.key_id)
+        (replayed,) = await replayer.replay([id], caller)
         outcome = _outcome(replayed)
         if not wants_page(request):
             return json_response(outcome)
@@ -213,12 +215,12 @@ def _within(limit: int, most: int) -> int:
     return limit
 
 
-def _only(caller: Principal) -> str | None:
+def _only(caller: Principal | Author) -> str | None:
     """The one producer whose rejections `caller` may know of; None: all."""
     return caller.name if caller.role == PRODUCER else None
 
 
-def _own(wanted: Filter, caller: Principal) -> Filter | None:
+def _own(wanted: Filter, caller: Principal | Author) -> Filter | None:
     """`wanted`, of what the caller may know of; None if that is nothing."""
     only = _only(caller)
     if only is None:

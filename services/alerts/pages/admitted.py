@@ -1,21 +1,18 @@
-"""Says who may see and use pages, and what their addresses can ask for."""
+"""Says who may act by pages, and what their addresses can ask for."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from pydantic import BeforeValidator
 
 from services.alerts.requests import Name
-from shared.access import require
-from shared.forms import require_form
-from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
+from shared.audit import Author
+from shared.keys import ADMIN, OPERATOR, Principal
 
 ACTING: Final = (OPERATOR, ADMIN)
-Viewer = Annotated[Principal, Depends(require(VIEWER, OPERATOR, ADMIN))]
-Actor = Annotated[Principal, Depends(require_form(*ACTING))]
 # A form sends a field that is left empty.
 MAY_BE_EMPTY: Final = BeforeValidator(lambda value: value or None)
 Words = Annotated[Name | None, MAY_BE_EMPTY]
@@ -25,7 +22,7 @@ Done = Annotated[str | None, Query(pattern=r"^[a-z_]{1,30}$"), MAY_BE_EMPTY]
 ROWS: Final = 50
 
 
-def may_act(reader: Principal) -> bool:
+def may_act(reader: Principal | Author) -> bool:
     return reader.role in ACTING
 
 

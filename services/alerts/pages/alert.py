@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.alerts import alerts_api, silences_api
-from services.alerts.alerts_api import Acknowledgement, Running
+from services.alerts.alerts_api import Acknowledgement, Operator, Reader, Running
 from services.alerts.pages import alert_shown, silence_form
-from services.alerts.pages.admitted import Actor, Done, Viewer, link, may_act
+from services.alerts.pages.admitted import Done, link, may_act
 from services.alerts.pages.deliveries import rows
 from services.alerts.parts import Parts
 from services.alerts.requests import identity, not_found, shaped
@@ -58,27 +59,27 @@ def router(pages: Pages) -> APIRouter:
         return pages.show(request, "alert.html", status, **content | outcome)
 
     @routes.get("/alerts/{alert}")
-    async def one_alert(request: Request, alert: str, running: Running, reader: Viewer, done: Done = None) -> Response:
+    async def one_alert(request: Request, alert: str, running: Running, reader: Reader, done: Done = None) -> Response:
         return await shown(request, alert, running, may_act(reader), done=done)
 
     @routes.post("/alerts/{alert}/acknowledge")
-    async def acknowledge(request: Request, alert: str, running: Running, caller: Actor) -> Response:
+    async def acknowledge(request: Request, alert: str, running: Running, caller: Operator) -> Response:
         form = await form_of(request)
         why = form.get("why", "").strip()
         try:
             body = shaped({"why": why}, Acknowledgement)
-            await alerts_api.acknowledged(alert, body.why, running, caller.name)
+            await alerts_api.acknowledged(alert, running, replace(caller, reason=body.why))
         except (Invalid, Problem) as error:
             return await refused(request, alert, running, error, why=why)
         there = own_path(form.get("next", ""), f"/alerts/{alert}")
         return RedirectResponse(f"{there}{'&' if '?' in there else '?'}done=acknowledged", 303)
 
     @routes.post("/alerts/{alert}/silence")
-    async def silence(request: Request, alert: str, running: Running, caller: Actor) -> Response:
+    async def silence(request: Request, alert: str, running: Running, caller: Operator) -> Response:
         form = await form_of(request)
         try:
             body = shaped(silence_form.new_silence(form, running.clock.now()), NewSilence)
-            await silences_api.create(body, running, caller.name)
+            await silences_api.create(body, running, caller)
         except (Invalid, Problem) as error:
             written = silence_form.written(form)
             return await refused(request, alert, running, error, silence_form.places(form), silence=written)

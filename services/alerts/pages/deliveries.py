@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.alerts import deliveries_api
-from services.alerts.alerts_api import Running
-from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Actor, Cursor, Done, Viewer, asked, link, may_act
+from services.alerts.alerts_api import Operator, Reader, Running
+from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Cursor, Done, asked, link, may_act
 from services.alerts.parts import Parts
 from services.alerts.requests import NumberCursor, identity, not_found
 from shared.pages import REFRESH_SECONDS, Pages, page_router
@@ -40,7 +40,7 @@ def router(pages: Pages) -> APIRouter:
     async def list_deliveries(
         request: Request,
         running: Running,
-        reader: Viewer,
+        reader: Reader,
         state: _State = None,
         endpoint: _Id = None,
         alert: _Id = None,
@@ -69,7 +69,7 @@ def router(pages: Pages) -> APIRouter:
 
     @routes.get("/deliveries/{delivery}")
     async def one_delivery(
-        request: Request, delivery: str, running: Running, reader: Viewer, done: Done = None
+        request: Request, delivery: str, running: Running, reader: Reader, done: Done = None
     ) -> Response:
         found = await running.queries.delivery(identity(delivery, "delivery"))
         if found is None:
@@ -87,8 +87,8 @@ def router(pages: Pages) -> APIRouter:
         )
 
     @routes.post("/deliveries/{delivery}/resend")
-    async def resend(delivery: str, running: Running, caller: Actor) -> Response:
-        await deliveries_api.send_again(delivery, running, caller.name)
+    async def resend(delivery: str, running: Running, caller: Operator) -> Response:
+        await deliveries_api.send_again(delivery, running, caller)
         return RedirectResponse(f"/deliveries/{delivery}?done=resent", 303)
 
     return routes

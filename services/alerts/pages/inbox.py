@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Request, Response
 
 from services.alerts.alert import Severity, State
-from services.alerts.alerts_api import Running
-from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Cursor, Done, Viewer, Words, asked, link, may_act
+from services.alerts.alerts_api import Reader, Running
+from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Cursor, Done, Words, asked, link, may_act
 from services.alerts.parts import Parts
 from services.alerts.queries import Page
 from services.alerts.requests import MomentCursor, RankCursor
@@ -37,7 +37,7 @@ def router(pages: Pages) -> APIRouter:
     async def inbox(
         request: Request,
         running: Running,
-        reader: Viewer,
+        reader: Reader,
         state: _Chosen = None,
         severity: _Severity = None,
         rule: Words = None,

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.alerts import silences_api
-from services.alerts.alerts_api import Running
+from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.pages import silence_form
-from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Actor, Cursor, Done, Viewer, asked, link, may_act
+from services.alerts.pages.admitted import MAY_BE_EMPTY, ROWS, Cursor, Done, asked, link, may_act
 from services.alerts.parts import Parts
 from services.alerts.requests import MomentCursor, shaped
 from services.alerts.silences_api import NewSilence
+from shared.audit import Author
 from shared.errors import Invalid, Problem
 from shared.form_faults import beside
 from shared.forms import form_of
@@ -31,7 +32,7 @@ def router(pages: Pages) -> APIRouter:
     async def shown(
         request: Request,
         running: Parts,
-        reader: Principal,
+        reader: Principal | Author,
         state: str | None = None,
         cursor: str | None = None,
         status: int = 200,
@@ -65,7 +66,7 @@ def router(pages: Pages) -> APIRouter:
     async def list_silences(
         request: Request,
         running: Running,
-        reader: Viewer,
+        reader: Reader,
         state: _State = None,
         cursor: Cursor = None,
         done: Done = None,
@@ -73,11 +74,11 @@ def router(pages: Pages) -> APIRouter:
         return await shown(request, running, reader, state, cursor, done=done)
 
     @routes.post("/silences")
-    async def create(request: Request, running: Running, caller: Actor) -> Response:
+    async def create(request: Request, running: Running, caller: Operator) -> Response:
         form = await form_of(request)
         try:
             body = shaped(silence_form.new_silence(form, running.clock.now()), NewSilence)
-            await silences_api.create(body, running, caller.name)
+            await silences_api.create(body, running, caller)
         except (Invalid, Problem) as error:
             status = error.status if isinstance(error, Problem) else 422
             faults = beside(error.faults, silence_form.FIELDS, silence_form.places(form))
@@ -88,8 +89,8 @@ def router(pages: Pages) -> APIRouter:
         return RedirectResponse("/silences?done=silenced", 303)
 
     @routes.post("/silences/{silence}/end")
-    async def end(silence: str, running: Running, caller: Actor) -> Response:
-        await silences_api.end(silence, running, caller.name)
+    async def end(silence: str, running: Running, caller: Operator) -> Response:
+        await silences_api.end(silence, running, caller)
         return RedirectResponse("/silences?done=ended", 303)
 
     return routes
