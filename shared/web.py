@@ -50,7 +50,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readiness: Readiness) -> FastAPI:
     """An application with everything the services share; `readiness` names each part and whether it is there."""
     app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.settings = settings
+    app.state.settings, app.state.now_seconds = settings, time.time
     app.state.requests = Rate("requests", settings.rate_requests_per_second, settings.rate_requests_burst)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Invalid, _invalid)
@@ -99,6 +99,8 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout_seconds / 2)),
