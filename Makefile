@@ -16,7 +16,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-proof test-long bench bench-long check-rules lint format documents lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long check-rules lint format documents messages lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -83,6 +83,9 @@ format: $(INSTALLED) ## Format the code
 documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents anew
 	@$(BIN)/python -m shared.events.write_schemas
 	@$(BIN)/python -m deploy.documents
+
+messages: $(INSTALLED) ## Gather what pages say into translations/vi.po, and name what is not translated
+	@$(BIN)/python -m shared.messages
 
 lock: $(INSTALLED) ## Pin the packages of pyproject.toml again, newest versions, by hash
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock

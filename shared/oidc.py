@@ -27,19 +27,7 @@ from shared.settings import ServiceSettings
 DISCOVERY: Final = "/.well-known/openid-configuration"
 CALLBACK: Final = "/sign-in/oidc/callback"
 # None that a shared secret signs: the client's own would do as one.
-ALGORITHMS: Final = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "Ed25519",
-    "EdDSA",
-)
+ALGORITHMS: Final = tuple("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 Ed25519 EdDSA".split())
 TIMEOUT_SECONDS: Final = 10.0
 LEEWAY_SECONDS: Final = 60
 VERIFIER_CHARACTERS: Final = 64

@@ -58,7 +58,8 @@ class Rate:
         return len(self._buckets)
 
     def _exceeded(self, missing_seconds: float) -> Problem:
-        detail = f"more than {self._per_second:g} {self._what} a second and {self._burst} at once, which {self._whose} may send"
+        allowed = f"{self._per_second:g} {self._what} a second and {self._burst} at once"
+        detail = f"more than {allowed}, which {self._whose} may send"
         return Problem(
             429,
             "Too Many Requests",

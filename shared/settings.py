@@ -25,6 +25,9 @@ class ServiceSettings(BaseSettings):
     http_host: str
     http_port: int = Field(ge=0, le=65535)
     public_url: str
+    links_supply_url: str
+    links_alerts_url: str
+    links_ingest_url: str
     body_limit_bytes: int = Field(gt=0)
     page_limit: int = Field(gt=0, le=10_000)
     rate_requests_per_second: float = Field(gt=0)
@@ -82,6 +85,10 @@ class ServiceSettings(BaseSettings):
         if info.data.get("oidc_issuer") and not value:
             raise ValueError("a provider (oidc_issuer) knows us by it")
         return value
+
+    def services(self) -> dict[str, str]:
+        """Where the pages of the three services are, by name."""
+        return {"supply": self.links_supply_url, "alerts": self.links_alerts_url, "ingest": self.links_ingest_url}
 
     def domain_clock(self) -> Clock:
         return parse_clock(self.clock)

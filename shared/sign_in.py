@@ -17,6 +17,7 @@ from shared.access import SESSION_COOKIE, keys_of, now_seconds, session_cookie, 
 from shared.attempts import Attempts, begun
 from shared.forms import FORM, check_token, form_of
 from shared.keys import key_id_of
+from shared.language import translatable
 from shared.pages import SIGN_IN, Pages
 from shared.session_start import cookie_options
 from shared.sessions import Link, UsedLinks, form_token, nonce
@@ -70,7 +71,7 @@ def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
         record = keys_of(request).record(link.key_id) if link else None
         good = link is not None and link.holds(session_secret(request), record, settings.SERVICE, now)
         if not good or link is None or record is None or not used.take(link, now):
-            return ask(request, 401, wanted, "This link is too old, or was used before.")
+            return ask(request, 401, wanted, translatable("This link is too old, or was used before."))
         attempt.succeeded()
         return session_start.begin(request, record, wanted)
 
@@ -92,7 +93,7 @@ def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
         record = cache.record(key_id or "")
         wanted = form.get("next", "")
         if record is None or cache.principal(key) is None:
-            return ask(request, 401, wanted, "This key is not valid.")
+            return ask(request, 401, wanted, translatable("This key is not valid."))
         attempt.succeeded()
         onward = session_start.begin(request, record, wanted)
         onward.delete_cookie(FORM_COOKIE, **cookie)

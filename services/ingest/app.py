@@ -35,13 +35,14 @@ from shared import audit_api, openapi, pages, sign_in
 from shared.access import AccessCache
 from shared.audit import AuditLog
 from shared.database import engine, migrate
+from shared.language import translatable
 from shared.pages import Pages
 from shared.telemetry import logger, set_up_logging
 from shared.transactions import transaction
 from shared.web import create_app, serve, stop_tasks
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-LINKS: Final = (("Catalogue", "/catalogue"), ("Rejections", "/rejections"))
+LINKS: Final = ((translatable("Catalogue"), "/catalogue"), (translatable("Rejections"), "/rejections"))
 # As many as a few hundred events make: most are gone by then.
 COLLECTED_AFTER_OBJECTS: Final = 20_000
 
@@ -92,7 +93,8 @@ def build(settings: IngestSettings) -> FastAPI:
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
     app.state.access, app.state.audit = cache, AuditLog(lambda: transaction(database))
-    shown, for_events = Pages("ingest", TEMPLATES, LINKS), events.router(settings, publisher, clock)
+    shown = Pages("ingest", TEMPLATES, LINKS, settings.services())
+    for_events = events.router(settings, publisher, clock)
     app.router.routes.insert(0, events.Direct(cast(APIRoute, for_events.routes[0])))
     pages.add_to(app, shown)
     sign_in.add_to(app)
