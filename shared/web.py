@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
 from shared.faults import of_parameters
+from shared.headers import Careful
 from shared.http_protocol import BoundedHttp
 from shared.rate import Rate
 from shared.settings import ServiceSettings
@@ -61,6 +62,7 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
     app.add_exception_handler(Exception, _bug)
     _add_open_routes(app, readiness)
     app.add_middleware(_BodyLimit, limit_bytes=settings.body_limit_bytes)
+    app.add_middleware(Careful, https=settings.public_url.startswith("https:"))
     app.add_middleware(_Measured, service=settings.SERVICE)
     return app
 
