@@ -25,6 +25,7 @@ from starlette.types import Scope
 
 from shared.access import READING, session_cookie, session_principal, session_secret
 from shared.errors import Invalid, Problem, Transient
+from shared.form_faults import MEANING, OTHERWISE
 from shared.formats import Formats
 from shared.language import LANGUAGES, chosen, translatable, translations
 from shared.sessions import form_token
@@ -134,6 +135,7 @@ class Pages:
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
         environment.filters |= Formats(language).filters()
         environment.filters["pretty"] = pretty
+        environment.filters["meaning"] = lambda fault: words.gettext(MEANING.get(fault.code, OTHERWISE))
         environment.filters["word"] = lambda code: words.gettext(self._words[code]) if code in self._words else code
         environment.globals["language"] = language
         return environment

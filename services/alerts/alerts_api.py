@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.alerts.alert import Severity, State
+from services.alerts.alert import Alert, Severity, State
 from services.alerts.lifecycle import NotAcknowledgeable
 from services.alerts.parts import Parts, parts
 from services.alerts.requests import MomentCursor, Name, body_of, identity, listing, not_found
@@ -69,13 +69,7 @@ async def one_alert(alert: str, running: Running, _: Reader) -> Response:
 async def acknowledge(alert: str, request: Request, running: Running, caller: Operator) -> Response:
     """200 with the alert, also if it already was acknowledged; 409 unless it is firing."""
     body = await body_of(request, Acknowledgement)
-    author = replace(caller, reason=body.why or caller.reason)
-    try:
-        after = await running.alerts.acknowledge(identity(alert, "alert"), author)
-    except NotFound:
-        raise not_found("alert", alert) from None
-    except NotAcknowledgeable as error:
-        raise Problem(409, "Conflict", str(error), [Fault("state", "not_firing", str(error))]) from None
+    after = await acknowledged(alert, running, replace(caller, reason=body.why or caller.reason))
     return json_response(after.as_json())
 
 
@@ -88,3 +82,13 @@ async def list_rules(running: Running, _: Reader) -> Response:
     refused = [fault.as_json() for fault in running.rule_watch.faults]
     answer = {"digest": rules.digest, "items": items, "inhibitions": inhibitions, "refused": refused, "next": None}
     return json_response(answer)
+
+
+async def acknowledged(alert: str, running: Parts, author: Author) -> Alert:
+    """The alert after it. Raises Problem 404, 409 unless it is firing."""
+    try:
+        return await running.alerts.acknowledge(identity(alert, "alert"), author)
+    except NotFound:
+        raise not_found("alert", alert) from None
+    except NotAcknowledgeable as error:
+        raise Problem(409, "Conflict", str(error), [Fault("state", "not_firing", str(error))]) from None
