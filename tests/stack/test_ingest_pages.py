@@ -105,8 +105,8 @@ async def test_a_session_is_one_for_the_host_and_reads_what_its_role_may(
 
 async def test_a_session_alone_changes_nothing(browser: Browser, credentials: dict[str, Any]) -> None:
     await browser.sign_in(credentials["keys"]["admin"])
-    assert (await browser.post("/keys", {"role": "admin", "label": "forged"})).status == 401
-    assert (await browser.post(credentials["alerts"] + "/endpoints", {"url": "http://127.0.0.1"})).status == 401
+    assert (await browser.post("/keys", {"role": "admin", "label": "forged"})).status == 403
+    assert (await browser.post(credentials["alerts"] + "/endpoints", {"url": "http://127.0.0.1"})).status == 403
 
 
 async def test_signing_out_takes_the_cookie_away(browser: Browser, maker: dict[str, Any]) -> None:
