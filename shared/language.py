@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -54,9 +55,10 @@ def _weight(parameters: str) -> float:
 
 def translations(language: str, rooms: Iterable[Path]) -> NullTranslations:
     """The words of `language` from the catalogues of `rooms`; of two with one message the first counts."""
-    known = Translations()
     if language == DEFAULT:
-        return known
+        return NullTranslations()
+    # An empty one knows how the language counts, which one without a file does not.
+    known = _machine(Catalog(locale=language))
     for file in reversed([room / "translations" / f"{language}.po" for room in rooms]):
         if file.exists():
             known.merge(_compiled(file, language))
@@ -65,7 +67,10 @@ def translations(language: str, rooms: Iterable[Path]) -> NullTranslations:
 
 def _compiled(file: Path, language: str) -> Translations:
     with file.open("rb") as text:
-        catalogue = read_po(text, locale=language)
+        return _machine(read_po(text, locale=language))
+
+
+def _machine(catalogue: Catalog) -> Translations:
     machine = BytesIO()
     write_mo(machine, catalogue)
     machine.seek(0)
