@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -55,22 +54,19 @@ def _weight(parameters: str) -> float:
 
 def translations(language: str, rooms: Iterable[Path]) -> NullTranslations:
     """The words of `language` from the catalogues of `rooms`; of two with one message the first counts."""
-    if language == DEFAULT:
+    files = (room / "translations" / f"{language}.po" for room in rooms)
+    compiled = [_compiled(file, language) for file in files if language != DEFAULT and file.exists()]
+    if not compiled:
         return NullTranslations()
-    # An empty one knows how the language counts, which one without a file does not.
-    known = _machine(Catalog(locale=language))
-    for file in reversed([room / "translations" / f"{language}.po" for room in rooms]):
-        if file.exists():
-            known.merge(_compiled(file, language))
+    known = compiled.pop()  # it knows the plurals of the language
+    for more in reversed(compiled):
+        known.merge(more)
     return known
 
 
 def _compiled(file: Path, language: str) -> Translations:
     with file.open("rb") as text:
-        return _machine(read_po(text, locale=language))
-
-
-def _machine(catalogue: Catalog) -> Translations:
+        catalogue = read_po(text, locale=language)
     machine = BytesIO()
     write_mo(machine, catalogue)
     machine.seek(0)
