@@ -75,7 +75,8 @@ def _router() -> APIRouter:
         except Refused as refused:
             log.warning("sign-in refused", why=str(refused))
             raise _refused(401, str(refused)) from None
-        attempt.succeeded()
+        for _ in (START, CALLBACK):  # the way there was counted too
+            attempt.succeeded()
         onward = session_start.begin(request, person, journey.wanted)
         onward.delete_cookie(JOURNEY_COOKIE, path=SIGN_IN, **cookie_options(request.app.state.settings))
         return onward

@@ -52,6 +52,12 @@ class Browser:
     def cookies(self) -> dict[str, Any]:
         return dict(self._session.cookie_jar.filter_cookies(URL(self.url)))
 
+    def cookies_at(self, url: str) -> dict[str, Any]:
+        return dict(self._session.cookie_jar.filter_cookies(URL(url)))
+
+    def keep(self, name: str, value: str) -> None:
+        self._session.cookie_jar.update_cookies({name: value}, URL(self.url))
+
     def forget(self, name: str) -> None:
         self._session.cookie_jar.clear(lambda cookie: cookie.key == name)
 

@@ -1,0 +1,254 @@
+"""Signing in by an OpenID Connect provider, over real HTTP: who comes in, as what, for how long, and who does not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pytest
+import uvicorn
+from fastapi import Depends, FastAPI, Response
+
+from services.ingest.settings import IngestSettings
+from shared import pages, sign_in
+from shared.access import SESSION_COOKIE, AccessCache, require
+from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
+from shared.oidc import CALLBACK
+from shared.pages import Pages
+from shared.web import create_app, json_response
+from tests.applications import NOWHERE
+from tests.stack.browser import Browser
+from tests.stack.sign_in_provider import CLIENT, SECRET, SignInProvider
+
+HOUR: Final = 3600
+MAI: Final = {"name": "Mai Nguyễn", "roles": ["something", "supply-watch-viewer", "supply-watch-operator"]}
+
+
+class Service:
+    """An application with nothing but signing in, and a page that tells who is signed in; its clock can be moved."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.url = url
+        self.app = self._made(IngestSettings.load(**NOWHERE, kafka_admin_password="x", public_url=url, **settings))
+        self.late_seconds = 0.0
+        real: Callable[[], float] = self.app.state.now_seconds
+        self.app.state.now_seconds = lambda: real() + self.late_seconds
+
+    def _made(self, settings: IngestSettings) -> FastAPI:
+        @asynccontextmanager
+        async def life(_: FastAPI) -> AsyncIterator[None]:
+            yield
+
+        app = create_app(settings, "test", life, dict)
+        app.state.access = AccessCache()
+        app.state.access.ready.set()
+        pages.add_to(app, Pages("ingest", Path(__file__).parent, (("Who", "/who"),)))
+        sign_in.add_to(app)
+
+        @app.get("/who")
+        async def who(principal: Annotated[Principal, Depends(require(VIEWER, OPERATOR, ADMIN))]) -> Response:
+            return json_response({"name": principal.name, "role": principal.role, "key_id": principal.key_id})
+
+        return app
+
+
+@asynccontextmanager
+async def served(listening: socket.socket, app: FastAPI) -> AsyncIterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[SignInProvider]:
+    found = SignInProvider(claims=dict(MAI))
+    async with found.running():
+        yield found
+    assert found.faults == []
+
+
+@pytest.fixture
+async def service(provider: SignInProvider) -> AsyncIterator[Service]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        provider.redirect_uri = url + CALLBACK
+        one = Service(url, oidc_issuer=provider.issuer, oidc_client_id=CLIENT, oidc_client_secret=SECRET)
+        async with served(listening, one.app):
+            yield one
+
+
+@pytest.fixture
+async def browser(service: Service) -> AsyncIterator[Browser]:
+    opened = Browser(service.url)
+    yield opened
+    await opened.close()
+
+
+def signed_in(browser: Browser) -> bool:
+    return SESSION_COOKIE in browser.cookies()
+
+
+async def test_a_person_comes_in_with_the_highest_role_that_the_provider_names(browser: Browser) -> None:
+    page = await browser.get("/sign-in?next=/who")
+    link = re.search(r'href="(/sign-in/oidc[^"]*)"', page.text)
+    assert link is not None
+    shown = await browser.get(link[1])
+    assert (shown.status, shown.path) == (200, "/who")
+    assert shown.text == '{"name":"Mai Nguyễn","role":"operator","key_id":"oidc:u-17"}'
+
+
+async def test_the_session_is_kept_as_that_of_a_key_and_the_journey_is_forgotten(browser: Browser) -> None:
+    way = await browser.get("/sign-in/oidc", follow=False)
+    provided = await browser.get(way.headers["Location"], follow=False)
+    onward = await browser.get(provided.headers["Location"], follow=False)
+    told = {cookie.partition("=")[0]: set(cookie.split("; ")[1:]) for cookie in onward.headers.getall("Set-Cookie")}
+    assert told[SESSION_COOKIE] == {"HttpOnly", "Max-Age=28800", "Path=/", "SameSite=lax"}
+    assert "Max-Age=0" in told["supply_watch_oidc"]
+    assert "Mai" not in browser.cookies()[SESSION_COOKIE].value
+
+
+async def test_a_session_ends_after_eight_hours(browser: Browser, service: Service) -> None:
+    await browser.get("/sign-in/oidc?next=/who")
+    service.late_seconds = 8 * HOUR - 60
+    assert (await browser.get("/who")).path == "/who"
+    service.late_seconds = 8 * HOUR + 1
+    assert (await browser.get("/who")).path == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"oidc_issuer": ""}, {"oidc_client_id": "another"}, {"oidc_roles": {"something": "viewer"}}],
+    ids=["no provider", "another client", "other roles"],
+)
+async def test_a_session_ends_with_its_provider(
+    browser: Browser, service: Service, provider: SignInProvider, changed: dict[str, Any]
+) -> None:
+    await browser.get("/sign-in/oidc?next=/who")
+    assert (await browser.get("/who")).status == 200
+    settings = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, **changed}
+    after = Service(service.url, **settings)
+    service.app.state.provider = after.app.state.provider
+    assert (await browser.get("/who")).path == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nonce": "of another sign-in"},
+        {"aud": "another client"},
+        {"aud": [CLIENT, "another client"], "azp": "another client"},
+        {"iss": "https://elsewhere.example"},
+        {"exp": 1_000_000_000},
+        {"iat": 4_000_000_000},
+        {"sub": ""},
+        {"sub": 17},
+        {"sub": "x" * 1_000},
+    ],
+    ids=str,
+)
+async def test_an_id_token_that_does_not_hold_lets_nobody_in(
+    browser: Browser, provider: SignInProvider, wrong: dict[str, Any]
+) -> None:
+    provider.wrong = wrong
+    shown = await browser.get("/sign-in/oidc")
+    assert (shown.status, signed_in(browser)) == (401, False)
+
+
+async def test_a_token_that_another_signed_lets_nobody_in(browser: Browser, provider: SignInProvider) -> None:
+    provider.forge()
+    assert (await browser.get("/sign-in/oidc")).status == 401
+    provider.sign_with_the_secret()
+    assert (await browser.get("/sign-in/oidc")).status == 401
+    assert not signed_in(browser)
+
+
+async def test_who_has_no_role_here_is_told_so(browser: Browser, provider: SignInProvider) -> None:
+    for roles in ([], "something", {"supply-watch-admin": True}, None, ["producer"]):
+        provider.claims["roles"] = roles
+        shown = await browser.get("/sign-in/oidc")
+        assert (shown.status, signed_in(browser)) == (403, False)
+        assert "names no role" in shown.text
+
+
+async def test_the_answer_of_a_sign_in_that_another_began_is_of_no_use(browser: Browser, service: Service) -> None:
+    way = await browser.get("/sign-in/oidc", follow=False)
+    theirs = (await browser.get(way.headers["Location"], follow=False)).headers["Location"]
+    victim = Browser(service.url)
+    try:
+        assert (await victim.get(theirs)).status == 403
+        await victim.get("/sign-in/oidc", follow=False)
+        assert (await victim.get(theirs)).status == 403
+        assert not signed_in(victim)
+    finally:
+        await victim.close()
+
+
+async def test_a_code_of_another_sign_in_is_of_no_use(browser: Browser) -> None:
+    def code_of(location: str) -> str:
+        return location.partition("code=")[2].partition("&")[0]
+
+    first = await browser.get("/sign-in/oidc", follow=False)
+    stolen = code_of((await browser.get(first.headers["Location"], follow=False)).headers["Location"])
+    second = await browser.get("/sign-in/oidc", follow=False)
+    answer = (await browser.get(second.headers["Location"], follow=False)).headers["Location"]
+    assert (await browser.get(answer.replace(code_of(answer), stolen))).status == 401
+    assert not signed_in(browser)
+
+
+async def test_a_journey_takes_ten_minutes_at_most_and_its_cookie_cannot_be_changed(
+    browser: Browser, service: Service
+) -> None:
+    way = await browser.get("/sign-in/oidc", follow=False)
+    answer = (await browser.get(way.headers["Location"], follow=False)).headers["Location"]
+    service.late_seconds = 601
+    assert (await browser.get(answer)).status == 403
+    service.late_seconds = 0
+    kept = browser.cookies_at(service.url + CALLBACK)["supply_watch_oidc"].value
+    browser.forget("supply_watch_oidc")
+    browser.keep("supply_watch_oidc", "A" + kept[1:])
+    assert (await browser.get(answer)).status == 403
+
+
+async def test_what_the_provider_refuses_is_told(browser: Browser) -> None:
+    way = await browser.get("/sign-in/oidc", follow=False)
+    state = way.headers["Location"].partition("state=")[2].partition("&")[0]
+    assert (await browser.get(f"{CALLBACK}?error=access_denied&state={state}")).status == 401
+
+
+@pytest.mark.parametrize("wanted", ["//elsewhere.example", "https://elsewhere.example"])
+async def test_nobody_is_led_elsewhere(browser: Browser, wanted: str) -> None:
+    assert (await browser.get(f"/sign-in/oidc?next={wanted}")).path == "/who"
+
+
+async def test_a_provider_that_is_away_is_waited_for_by_the_person(browser: Browser, service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    away = Service(service.url, oidc_issuer=f"http://127.0.0.1:{port}", oidc_client_id=CLIENT)
+    service.app.state.provider = away.app.state.provider
+    shown = await browser.get("/sign-in/oidc")
+    assert (shown.status, shown.headers["Retry-After"]) == (503, "5")
+
+
+async def test_without_a_provider_people_sign_in_by_keys_alone(browser: Browser, service: Service) -> None:
+    service.app.state.provider = None
+    assert (await browser.get("/sign-in/oidc")).status == 404
+    assert (await browser.get(f"{CALLBACK}?code=x&state=y")).status == 404
+
+
+async def test_failed_sign_ins_are_throttled_and_others_are_not(
+    browser: Browser, service: Service, provider: SignInProvider
+) -> None:
+    for _ in range(30):
+        assert (await browser.get("/sign-in/oidc?next=/who")).status == 200
+    provider.wrong = {"nonce": "wrong"}
+    statuses = [(await browser.get("/sign-in/oidc")).status for _ in range(21)]
+    assert statuses[0] == 401 and statuses[-1] == 429
