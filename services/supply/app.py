@@ -22,6 +22,7 @@ from services.supply.evaluation import Evaluation
 from services.supply.goal_files import load_goals
 from services.supply.known_facts import KnownFacts
 from services.supply.lag import Lag, Stall
+from services.supply.pages import add_pages
 from services.supply.settings import SupplySettings
 from services.supply.signing import BadKey, Signer
 from shared.access import AccessCache
@@ -145,5 +146,6 @@ def create(settings: SupplySettings) -> tuple[FastAPI, Supply]:
     """The application and what runs behind it."""
     supply = Supply(settings)
     app = create_app(settings, TITLE, supply.lifespan, supply.readiness)
+    add_pages(app)
     add_routes(app)
     return app, supply
