@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from aiohttp import BasicAuth, web
+from aiohttp import encode_basic_auth, web
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
@@ -84,7 +84,7 @@ class SignInProvider:
         asked = self.codes.pop(str(form.get("code")), None)
         verifier = str(form.get("code_verifier", ""))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-        if request.headers.get("Authorization") != BasicAuth(CLIENT, SECRET).encode():
+        if request.headers.get("Authorization") != encode_basic_auth(CLIENT, SECRET):
             return web.json_response({"error": "invalid_client"}, status=401)
         if asked is None or asked["code_challenge"] != challenge or form.get("redirect_uri") != self.redirect_uri:
             return web.json_response({"error": "invalid_grant"}, status=400)
