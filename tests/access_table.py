@@ -50,6 +50,7 @@ SHARED: Final[dict[str, Roles]] = {
     "GET /openapi.json": ANY_KEY,
 }
 INGEST: Final[dict[str, Roles]] = {
+    "GET /": ANY_KEY,
     "POST /events": PRODUCERS,
     "OPTIONS /epcis/capture": ANY_KEY,
     "POST /epcis/capture": PRODUCERS,
@@ -64,10 +65,14 @@ INGEST: Final[dict[str, Roles]] = {
     "POST /rejections/{id}/replay": REPLAYERS,
     "GET /producers": ADMINS,
     "POST /producers": ADMINS,
+    "GET /producers/new": ADMINS,
+    "GET /producers/{name}": ADMINS,
     "POST /producers/{name}/keys": ADMINS,
     "GET /keys": ADMINS,
     "POST /keys": ADMINS,
     "DELETE /keys/{key_id}": ADMINS,
+    "POST /keys/{key_id}/revoke": ADMINS,
+    "POST /keys/{key_id}/rotate": ADMINS,
     "GET /parties": ADMINS,
     "PUT /parties/{gln}": ADMINS,
     "DELETE /parties/{gln}": ADMINS,

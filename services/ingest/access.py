@@ -144,6 +144,11 @@ async def read_body(request: Request, shape: type[B]) -> B:
         value = loads(body or b"{}")
     except Invalid as error:
         raise Problem(400, "Bad Request", "the body is not JSON", error.faults) from None
+    return shaped(value, shape)
+
+
+def shaped(value: Any, shape: type[B]) -> B:
+    """`value` as `shape`. Raises Invalid with every fault."""
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -190,7 +195,7 @@ class Access:
         """The answer that shows the key, and the way into Kafka that goes with it, once. Raises Problem 404."""
         producer = await self._store.producer(name) if name.isprintable() else None
         if producer is None:
-            raise _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
+            raise no_producer(name)
         fresh = new_key()
         username = f"{name}.{fresh.key_id}"
         password = await self._admin.admit(name, username)
@@ -212,11 +217,20 @@ class Access:
         self._cache.put(AccessRecord(key.key_id, key.sha256, key.role, key.name, key.label, glns, roles))
         await self._announce()
 
+    async def rotate(self, key_id: str, author: Author) -> dict[str, Any]:
+        """A second key for whoever has this one, which stays valid until it is revoked. Raises Problem 404."""
+        former = await self._store.key(key_id) if key_id.isprintable() else None
+        if former is None:
+            raise _no_key(key_id)
+        if former.role == PRODUCER:
+            return await self.issue_to_producer(former.name, former.label, author)
+        return await self.issue_to_person(shaped({"role": former.role, "label": former.label}, NewPersonKey), author)
+
     async def revoke(self, key_id: str, author: Author) -> None:
         """Raises Problem 404."""
         record = await self._store.revoke_key(key_id, _now(), author) if key_id.isprintable() else None
         if record is None:
-            raise _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
+            raise _no_key(key_id)
         self._cache.put(record)
         await self._announce()
 
@@ -252,12 +266,22 @@ def _not_found(detail: str) -> Problem:
     return Problem(404, "Not Found", detail, [Fault(None, "not_found", detail)])
 
 
-def _producer_json(row: ProducerRow) -> dict[str, Any]:
+def _no_key(key_id: str) -> Problem:
+    return _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
+
+
+def no_producer(name: str) -> Problem:
+    return _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
+
+
+def producer_json(row: ProducerRow) -> dict[str, Any]:
+    """An item of GET /producers."""
     told = {"name": row.name, "glns": row.glns, "roles": row.roles, "country": row.country}
     return {**told, "created_at": rfc3339(row.created_at)}
 
 
-def _key_json(key: Key) -> dict[str, Any]:
+def key_json(key: Key) -> dict[str, Any]:
+    """An item of GET /keys."""
     revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
     shown = key.model_dump(include={"key_id", "role", "name", "label", "kafka_username", "created_by"})
     return {**shown, "created_at": rfc3339(key.created_at), "revoked_at": revoked}
@@ -270,7 +294,7 @@ def router(store: Store, access: Access) -> APIRouter:
     async def list_producers(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         """Producers, by name."""
         rows = await store.producers(decode_cursor(cursor, str), limit + 1)
-        return _paged([_producer_json(row) for row in rows], limit, "name")
+        return _paged([producer_json(row) for row in rows], limit, "name")
 
     @routes.post(
         "/producers",
@@ -282,7 +306,7 @@ def router(store: Store, access: Access) -> APIRouter:
     async def add_producer(request: Request, author: _Author) -> Response:
         """A new producer; its name is never used again."""
         row = await access.add_producer(await read_body(request, NewProducer), author)
-        return json_response(_producer_json(row), 201)
+        return json_response(producer_json(row), 201)
 
     @routes.post(
         "/producers/{name}/keys",
@@ -299,7 +323,7 @@ def router(store: Store, access: Access) -> APIRouter:
     async def list_keys(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         """Keys, by id."""
         rows = await store.keys(decode_cursor(cursor, str), limit + 1)
-        return _paged([_key_json(row) for row in rows], limit, "key_id")
+        return _paged([key_json(row) for row in rows], limit, "key_id")
 
     @routes.post("/keys", status_code=201, response_model=PersonKeyAnswer, openapi_extra=json_body(NewPersonKey))
     async def add_key(request: Request, author: _Author) -> Response:

@@ -120,6 +120,16 @@ class Store:
         async with self._transaction() as session:
             return list((await session.exec(query)).all())
 
+    async def key(self, key_id: str) -> Key | None:
+        async with self._transaction() as session:
+            return await session.get(Key, key_id)
+
+    async def keys_of(self, producer: str, limit: int) -> list[Key]:
+        """The newest keys of a producer, revoked ones too."""
+        query = select(Key).where(Key.role == PRODUCER, Key.name == producer)
+        async with self._transaction() as session:
+            return list((await session.exec(query.order_by(col(Key.created_at).desc()).limit(limit))).all())
+
     async def add_key(self, key: Key, author: Author) -> None:
         async with self._transaction() as session:
             session.add(key)

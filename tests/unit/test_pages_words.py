@@ -14,11 +14,24 @@ from shared.messages import ROOMS, catalogues, messages, read
 from shared.settings import ROOT
 
 # Rooms whose templates are wholly translated.
-MARKED = ("shared", "services/supply")
+MARKED = ("shared", "services/supply", "services/alerts", "services/ingest")
 TEMPLATES = [file for room in MARKED for file in sorted((ROOT / room / "templates").glob("*.html"))]
 SPOKEN_ATTRIBUTES = ("title", "alt", "aria-label", "placeholder", "data-stale")
 # Names, which are the same in every language, and marks that are no words.
-SAME_EVERYWHERE = {"Supply Watch", "sw_…", "GTIN", "JSON", "CSV", "Parquet", "ATC"}
+SAME_EVERYWHERE = {
+    "Supply Watch",
+    "sw_…",
+    "GTIN",
+    "GLN",
+    "JSON",
+    "JSON Schema",
+    "CSV",
+    "Parquet",
+    "ATC",
+    "AsyncAPI",
+    "OpenAPI",
+    "webhook-id",
+}
 Words = str | tuple[str, ...] | list[str] | None
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 
