@@ -82,6 +82,13 @@ INGEST: Final[dict[str, Roles]] = {
     "GET /asyncapi.json": ANY_KEY,
 }
 SUPPLY: Final[dict[str, Roles]] = {
+    "GET /": READERS,
+    "GET /shares": READERS,
+    "GET /products": READERS,
+    "GET /products/{gtin}": READERS,
+    "GET /agreements": READERS,
+    "GET /agreements/{agreement}": READERS,
+    "GET /registry/agreements": READERS,
     "GET /balances": READERS,
     "GET /lots/{gtin}/{lot}": READERS,
     "GET /events/{source}/{id}": ANY_KEY,
