@@ -41,10 +41,6 @@ class Refused(Exception):
     """The provider, or what it says of a person, does not let them in. The message may be shown: it holds no secret."""
 
 
-class NoRole(Refused):
-    """The provider knows the person, and names no role for them here."""
-
-
 class Journey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a browser keeps for us, sealed, while it is at the provider."""
 
@@ -112,7 +108,7 @@ class Provider:
         return str(url)
 
     async def person(self, journey: Journey, code: str) -> Person:
-        """Who came back with `code`. Raises Refused, NoRole, or Transient while the provider is away."""
+        """Who came back with `code`. Raises Refused, or Transient while the provider is away."""
         async with self._client() as client:
             metadata = await self._metadata(client)
             try:
@@ -155,7 +151,7 @@ class Provider:
 
     async def _json(self, client: AsyncOAuth2Client, url: str) -> Any:
         try:
-            answer = await client.get(url, withhold_token=True)
+            answer = await client.request("GET", url, withhold_token=True)
             if answer.status_code >= 500:
                 raise _away()
             answer.raise_for_status()
@@ -184,7 +180,7 @@ class Provider:
             raise Refused("the provider's name for this person cannot be kept")
         role = role_of(claims, self.roles_claim, self.roles)
         if role is None:
-            raise NoRole("the provider names no role for this person here")
+            raise Refused("the provider names no role for this person here")
         names = (claims.get(name) for name in ("name", "preferred_username", "email"))
         name = next((name for name in names if isinstance(name, str) and name.isprintable() and name.strip()), subject)
         return Person(subject, name.strip()[:NAME_MAX], role, self.identity)

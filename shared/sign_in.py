@@ -15,7 +15,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from shared import session_start, sign_in_oidc
 from shared.access import SESSION_COOKIE, keys_of, now_seconds, session_cookie, session_secret
 from shared.attempts import Attempts, begun
+from shared.errors import PROBLEM_MEDIA_TYPE
 from shared.forms import FORM, check_token, form_of
+from shared.json_schema import COMPONENTS
 from shared.keys import key_id_of
 from shared.language import translatable
 from shared.pages import SIGN_IN, Pages
@@ -30,11 +32,21 @@ FORM_SECONDS: Final = 3600
 _FORM_COOKIE: Final = re.compile(r"[\w-]{22}", re.ASCII)
 _FIELDS: Final[dict[str, dict[str, str]]] = {name: {"type": "string"} for name in ("csrf", "key", "next")}
 
+_ASKED_AGAIN: Final[dict[str, Any]] = {
+    "description": "The form once more, with why",
+    "content": {
+        "text/html": {"schema": {"type": "string"}},
+        PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}},
+    },
+}
+
 
 def _redirect(*refusals: int) -> dict[str, Any]:
     """What a route says of itself that leads on to the next page, or answers with a problem."""
     answers: dict[int | str, dict[str, Any]] = {status: {} for status in refusals}
     answers[303] = {"description": "Done; on to the next page"}
+    if 401 in answers:
+        answers[401] = _ASKED_AGAIN
     return {"status_code": 303, "response_class": RedirectResponse, "responses": answers}
 
 
@@ -75,7 +87,7 @@ def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
         attempt.succeeded()
         return session_start.begin(request, record, wanted)
 
-    @routes.get(SIGN_IN, response_class=HTMLResponse, responses={401: {}, 429: {}, 503: {}})
+    @routes.get(SIGN_IN, response_class=HTMLResponse, responses={401: _ASKED_AGAIN, 429: {}, 503: {}})
     async def sign_in_page(
         request: Request, wanted: Annotated[str, Query(alias="next")] = "", token: str | None = None
     ) -> Response:

@@ -12,7 +12,7 @@ from shared import session_start
 from shared.access import now_seconds, session_secret
 from shared.attempts import begun
 from shared.errors import Fault, Problem
-from shared.oidc import CALLBACK, Journey, NoRole, Provider, Refused
+from shared.oidc import CALLBACK, Journey, Provider, Refused
 from shared.pages import SIGN_IN
 from shared.session_start import cookie_options, own_path
 from shared.sessions import sealed, unsealed
@@ -28,7 +28,7 @@ _Text = Annotated[str, Query(max_length=CODE_MAX)]
 _ANSWERS: Final[dict[str, Any]] = {
     "status_code": 303,
     "response_class": RedirectResponse,
-    "responses": {303: {"description": "On"}, 401: {}, 403: {}, 404: {}, 429: {}, 503: {}},
+    "responses": {303: {"description": "On"}, 403: {}, 404: {}, 429: {}, 503: {}},
 }
 
 log = logger(__name__)
@@ -52,7 +52,7 @@ def _router() -> APIRouter:
         try:
             onward = RedirectResponse(await provider.way(journey), 303)
         except Refused as refused:
-            raise _refused(401, str(refused)) from None
+            raise _refused(403, str(refused)) from None
         kept = sealed(session_secret(request), _PURPOSE, msgspec.json.encode(journey).decode())
         options = cookie_options(request.app.state.settings)
         onward.set_cookie(JOURNEY_COOKIE, kept, max_age=JOURNEY_SECONDS, path=SIGN_IN, **options)
@@ -67,15 +67,14 @@ def _router() -> APIRouter:
             raise _refused(403, "this sign-in was not begun at this browser, or too long ago: begin again")
         attempt = begun(request, None)
         if error or not code:
-            raise _refused(401, "the provider did not let you in")
+            raise _refused(403, "the provider did not let you in")
         try:
             person = await provider.person(journey, code)
-        except NoRole as refused:
-            raise _refused(403, str(refused)) from None
         except Refused as refused:
             log.warning("sign-in refused", why=str(refused))
-            raise _refused(401, str(refused)) from None
-        attempt.succeeded()
+            raise _refused(403, str(refused)) from None
+        for _ in (START, CALLBACK):  # the way there was counted too
+            attempt.succeeded()
         onward = session_start.begin(request, person, journey.wanted)
         onward.delete_cookie(JOURNEY_COOKIE, path=SIGN_IN, **cookie_options(request.app.state.settings))
         return onward
@@ -99,5 +98,6 @@ def _journey(request: Request) -> Journey | None:
 
 
 def _refused(status: int, detail: str) -> Problem:
-    titles = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
+    """403 and not 401, which would lead a browser to sign in once more without a word."""
+    titles = {403: "Forbidden", 404: "Not Found"}
     return Problem(status, titles[status], detail, [Fault(None, "sign_in", detail)])

@@ -92,7 +92,12 @@ def _add_open_routes(app: FastAPI, readiness: Readiness) -> None:
 
 async def serve(app: FastAPI, settings: ServiceSettings) -> None:
     """Serves until SIGTERM or SIGINT, then lets what runs finish within the shutdown timeout."""
-    config = uvicorn.Config(
+    await _Server(serving(app, settings), settings.shutdown_timeout_seconds).serve()
+
+
+def serving(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    """How uvicorn serves: with bounds, and believing whoever forwards a request only where the settings name it."""
+    return uvicorn.Config(
         app,
         host=settings.http_host,
         port=settings.http_port,
@@ -107,7 +112,6 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout_seconds / 2)),
     )
-    await _Server(config, settings.shutdown_timeout_seconds).serve()
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from msgspec import Meta
-from pydantic import BeforeValidator
 
 from services.ingest.rejection import INCOMPLETE, OPEN, REJECTED, REPLAYED, item, raw
 from services.ingest.rejection_answers import RejectionDetails, RejectionList, ReplayList, ReplayOutcome
@@ -22,10 +21,10 @@ from services.ingest.replay import Replayed, Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
 from shared.access import require
+from shared.asked import MAY_BE_EMPTY, Cursor, Moment, moment
 from shared.audit import Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem
-from shared.events import fields
 from shared.forms import FORM, REASON_FIELD, TOKEN_FIELD, require_author
 from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER, Principal
 from shared.pages import ANSWERS, Pages, wants_page
@@ -35,14 +34,10 @@ _REPLAYERS: Final = (PRODUCER, OPERATOR, ADMIN)
 _Reader = Annotated[Principal, Depends(require(PRODUCER, VIEWER, OPERATOR, ADMIN))]
 _Replayer = Annotated[Author, Depends(require_author(*_REPLAYERS))]
 _Id = Annotated[int, Path(ge=1, lt=2**63)]
-# A form sends a field that is left empty.
-_MAY_BE_EMPTY: Final = BeforeValidator(lambda value: value or None)
-_Word = Annotated[str | None, Query(pattern=r"^[a-z0-9._-]{1,249}$"), _MAY_BE_EMPTY]
-_Code = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,60}$"), _MAY_BE_EMPTY]
-_Kind = Annotated[Literal["rejected", "incomplete"] | None, _MAY_BE_EMPTY]
-_State = Annotated[Literal["open", "replayed"] | None, _MAY_BE_EMPTY]
-_Moment = Annotated[datetime | None, _MAY_BE_EMPTY]
-_Cursor = Annotated[str | None, _MAY_BE_EMPTY]
+_Word = Annotated[str | None, Query(pattern=r"^[a-z0-9._-]{1,249}$"), MAY_BE_EMPTY]
+_Code = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,60}$"), MAY_BE_EMPTY]
+_Kind = Annotated[Literal["rejected", "incomplete"] | None, MAY_BE_EMPTY]
+_State = Annotated[Literal["open", "replayed"] | None, MAY_BE_EMPTY]
 _ReplayLimit = Annotated[int, Query(ge=1)]
 FILTERS: Final = ("producer", "kind", "code", "topic", "state", "since", "until")
 # What a page of ours sends; whoever has a key needs no body.
@@ -80,21 +75,10 @@ def _wanted(
     code: _Code = None,
     topic: _Word = None,
     state: _State = None,
-    since: _Moment = None,
-    until: _Moment = None,
+    since: Moment = None,
+    until: Moment = None,
 ) -> Filter:
-    return Filter(producer, kind, code, topic, state, _moment("since", since), _moment("until", until))
-
-
-def _moment(name: str, value: datetime | None) -> datetime | None:
-    """Raises Invalid for a time without an offset, or one that no event has."""
-    if value is None:
-        return None
-    if value.tzinfo is None:
-        raise Invalid([Fault(name, "time", "a time is RFC 3339 with an offset, e.g. 2026-11-23T16:20:00+07:00")])
-    if not fields.FIRST_YEAR < value.year < fields.LAST_YEAR:
-        raise Invalid([Fault(name, "range", f"the year is not within {fields.FIRST_YEAR} to {fields.LAST_YEAR}")])
-    return value.astimezone(UTC)
+    return Filter(producer, kind, code, topic, state, moment("since", since), moment("until", until))
 
 
 _Filter = Annotated[Filter, Depends(_wanted)]
@@ -121,7 +105,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
 
     @routes.get("/rejections", response_model=RejectionList, responses=ANSWERS)
     async def list_rejections(
-        request: Request, reader: _Reader, wanted: _Filter, limit: Limit, cursor: _Cursor = None
+        request: Request, reader: _Reader, wanted: _Filter, limit: Limit, cursor: Cursor = None
     ) -> Response:
         """What was refused or is incomplete, newest first."""
         mine = _own(wanted, reader)
@@ -161,7 +145,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         caller: _Replayer,
         wanted: _Filter,
         limit: _ReplayLimit = LIMIT_DEFAULT,
-        cursor: _Cursor = None,
+        cursor: Cursor = None,
     ) -> Response:
         """Judges once more what the filters mean, oldest first; open ones unless `state` says otherwise."""
         limit = _within(limit, settings.replay_limit_rejections)

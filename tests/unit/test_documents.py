@@ -66,6 +66,7 @@ def test_every_refusal_is_problem_json(name: str) -> None:
 
 def test_only_health_metrics_and_signing_in_need_no_key() -> None:
     signing = {f"{method} /sign-{way}" for method in ("GET", "POST") for way in ("in", "out")}
+    signing |= {"GET /sign-in/oidc", "GET /sign-in/oidc/callback"}
     watching = {"GET /health/live", "GET /health/ready", "GET /metrics"}
     for name in OPENAPI:
         keyless = {path for path, operation in operations(name).items() if "security" not in operation}
