@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,6 +17,7 @@ from shared.clock import TZ
 
 UNKNOWN: Final = "\N{EN DASH}"
 _LOCALES: Final = {"en": "en_GB"}  # 24 Nov 2026, 17:00:00
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 KEPT: Final = 10_000  # formatted values; pages repeat the same days and shares
 
 Number = int | float | Decimal | str
@@ -31,12 +33,18 @@ class Formats:
 
     def filters(self) -> dict[str, Any]:
         """For templates, by name."""
-        names = ("number", "compact", "percent", "points", "money", "day", "month", "moment")
+        names = ("number", "amount", "compact", "percent", "points", "money", "day", "month", "moment")
         return {name: getattr(self, name) for name in names}
 
     def number(self, value: Number | None, digits: int = 0) -> str:
         """1234.5 as 1,234.5 or 1.234,5; at most `digits` decimals."""
         return UNKNOWN if value is None else _decimal(str(value), digits, self._locale)
+
+    def amount(self, value: str | None) -> str:
+        """A number to two decimals; what is none, as it is."""
+        if value is None:
+            return UNKNOWN
+        return self.number(value, 2) if _NUMBER.fullmatch(value) else value
 
     def compact(self, value: Number | None) -> str:
         """A large number in few characters: 1.2M."""

@@ -54,12 +54,13 @@ def _weight(parameters: str) -> float:
 
 def translations(language: str, rooms: Iterable[Path]) -> NullTranslations:
     """The words of `language` from the catalogues of `rooms`; of two with one message the first counts."""
-    known = Translations()
-    if language == DEFAULT:
-        return known
-    for file in reversed([room / "translations" / f"{language}.po" for room in rooms]):
-        if file.exists():
-            known.merge(_compiled(file, language))
+    files = (room / "translations" / f"{language}.po" for room in rooms)
+    compiled = [_compiled(file, language) for file in files if language != DEFAULT and file.exists()]
+    if not compiled:
+        return NullTranslations()
+    known = compiled.pop()  # it knows the plurals of the language
+    for more in reversed(compiled):
+        known.merge(more)
     return known
 
 

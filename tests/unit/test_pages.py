@@ -93,6 +93,7 @@ def test_numbers_and_days_are_written_as_readers_do() -> None:
     assert english.day("2026-11-24") == '<time datetime="2026-11-24">24 Nov 2026</time>'
     assert "24 thg 11, 2026" in vietnamese.day("2026-11-24")
     assert "17:30:00" in english.moment("2026-11-24T10:30:00+00:00")
+    assert (vietnamese.amount("1234.567"), english.amount("2026-11-24")) == ("1.234,57", "2026-11-24")
     assert [english.number(None), english.day(None), english.percent(None)] == [UNKNOWN] * 3
 
 

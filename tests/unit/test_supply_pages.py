@@ -9,23 +9,17 @@ from typing import Any
 import pytest
 
 from services.supply.course import MAX_MONTHS, Course, Point, days_of, is_due
+from services.supply.goal_files import load_goals
 from services.supply.goals import Baseline, Goal, Step, Target, expected_on
 from services.supply.indicators import INDICATORS
-from services.supply.pages.charts import (
-    GoalChart,
-    Milestone,
-    Shares,
-    TimeLine,
-    goal_chart,
-    rounded,
-    shares_chart,
-    time_line,
-)
+from services.supply.pages.chart_data import GoalChart, Milestone, Shares, TimeLine, rounded
+from services.supply.pages.charts import goal_chart, shares_chart, time_line
 from services.supply.pages.duties import DUTIES
-from services.supply.pages.goals import PRESSING, course_rows, kind_of, path
+from services.supply.pages.goals import PRESSING, course_rows, dress, kind_of, path
 from services.supply.pages.words import TONES, WORDS
 from services.supply.places import NAMES
 from services.supply.told_api import KINDS
+from shared.settings import ROOT
 
 TODAY = date(2026, 11, 24)
 CHART = GoalChart(
@@ -129,3 +123,16 @@ def test_values_are_shares_money_or_numbers() -> None:
 def test_there_is_a_word_for_every_code() -> None:
     codes = {*KINDS, *PRESSING, *DUTIES, *NAMES, *INDICATORS, *TONES}
     assert codes - WORDS.keys() == set()
+
+
+def test_a_goal_is_called_by_its_title_in_the_language_of_the_reader() -> None:
+    item: dict[str, Any] = {"title": "Twelve products", "indicator": "transferred_products"}
+    dress(item, goal(titles={"vi": "Mười hai sản phẩm"}), "vi")
+    assert (item["title"], item["title_language"], item["kind"]) == ("Mười hai sản phẩm", "vi", "number")
+    other: dict[str, Any] = {"title": "Twelve products", "indicator": "transferred_products"}
+    dress(other, goal(), "vi")
+    assert (other["title"], other["title_language"]) == ("Twelve products", "en")
+
+
+def test_every_goal_in_force_has_a_title_in_vietnamese() -> None:
+    assert [goal.goal for goal in load_goals(ROOT / "deploy" / "goals") if not goal.titles.get("vi")] == []

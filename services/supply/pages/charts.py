@@ -1,66 +1,25 @@
-"""Draws what pages of supply show: a goal beside its path, supply by origin, milestones in time. Pure."""
+"""Draws what pages of supply show, and keeps what it has drawn.
+
+It brings altair along (50 MB, and 80 MB more with the first chart): import it where the first chart is drawn.
+"""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import altair as alt
 from markupsafe import Markup
 
+from services.supply.pages.chart_data import GoalChart, Kind, Shares, TimeLine
 from shared.charts import COLOURS, HEIGHT, QUIET, TEXT, WIDTH, svg
 
 KEPT: Final = 512
-DIGITS: Final = 3  # of a value: what an eye can tell apart at this size
-Kind = Literal["share", "money", "number"]
+MONTH_MS: Final = 31 * 24 * 3600 * 1000
+# Readers' fonts may be wider than that by which labels were measured.
+PADDING: Final = {"left": 32, "right": 12, "top": 5, "bottom": 5}
 _FORMATS: Final[dict[Kind, str]] = {"share": ".0%", "money": "~s", "number": "~r"}
 ACTUAL, EXPECTED, IMPORTED, OPEN = COLOURS
-
-Points = tuple[tuple[str, float], ...]
-
-
-class GoalChart(NamedTuple):
-    """What a goal's chart shows; `words` name its two lines, `described` tells it to those who do not see it."""
-
-    actual: Points
-    expected: Points
-    target: float
-    today: str
-    kind: Kind
-    words: tuple[str, str]
-    described: str
-
-
-class Shares(NamedTuple):
-    """Amounts by day and origin; `words` name domestic and imported."""
-
-    days: tuple[tuple[str, float, float], ...]
-    words: tuple[str, str]
-    described: str
-
-
-class Milestone(NamedTuple):
-    """A milestone of an agreement in time."""
-
-    title: str
-    due_on: str | None
-    met_on: str | None
-    late: bool
-
-
-class TimeLine(NamedTuple):
-    """Milestones from the first to the last; `words` name due, met and late."""
-
-    milestones: tuple[Milestone, ...]
-    today: str
-    words: tuple[str, str, str]
-    described: str
-
-
-def rounded(value: Decimal | str) -> float:
-    """A value as exactly as it can be seen, so that a chart is drawn anew only when it would look different."""
-    return float(f"{Decimal(value):.{DIGITS}g}")
 
 
 def _time(**more: Any) -> Any:
@@ -115,7 +74,9 @@ def shares_chart(shown: Shares, language: str) -> Markup:
         alt.Chart(alt.InlineData(values=rows))
         .mark_area(opacity=0.85)
         .encode(
-            x=alt.X("day:T", axis=alt.Axis(format="%m/%Y", grid=False, labelOverlap=True, title=None)),
+            x=alt.X(
+                "day:T", axis=alt.Axis(format="%m/%Y", grid=False, labelOverlap=True, title=None, tickMinStep=MONTH_MS)
+            ),
             y=alt.Y("amount:Q", stack="normalize", axis=alt.Axis(format=".0%", title=None)),
             color=alt.Color("origin:N", scale=colours, legend=alt.Legend(orient="top", title=None)),
             order=alt.Order("order:Q"),
@@ -151,5 +112,7 @@ def time_line(shown: TimeLine, language: str) -> Markup:
             shape=alt.Shape("what:N", scale=alt.Scale(domain=what, range=["circle", "diamond", "triangle-up"])),
         )
     )
-    chart = alt.layer(_rule(shown.today), points).properties(width=WIDTH - 120, height=28 * len(order) + 10)
+    chart = alt.layer(_rule(shown.today), points).properties(
+        width=WIDTH - 120, height=28 * len(order) + 10, padding=PADDING
+    )
     return svg(chart, shown.described, language)

@@ -14,7 +14,8 @@ from services.supply.agreements import Agreement
 from services.supply.asked import NO_NUL, Asked, Cursor, reader
 from services.supply.lot import gtin_text
 from services.supply.pages import reads
-from services.supply.pages.charts import Milestone, TimeLine, time_line
+from services.supply.pages.chart_data import Milestone, TimeLine
+from services.supply.pages.goals import dress
 from services.supply.pages.products import links_of, lot_link
 from services.supply.pages.words import TONES
 from services.supply.registry import Registry
@@ -65,13 +66,16 @@ async def agreement_page(request: Request, agreement: str, asked: Annotated[Aske
             detail = f"there is no agreement {agreement}"
             raise Problem(404, "Not found", detail, [Fault("agreement", "unknown", detail)])
         duties = await reads.told_beginning(connection, [f"obligation/{agreement}:"], MILESTONES)
-    scope = f"agreement:{agreement}"
+    definitions = {goal.goal: goal for goal in asked.goals if goal.scope == f"agreement:{agreement}"}
+    goals = [item for item in (held["goals"] if held else ()) if item["goal"] in definitions]
+    for item in goals:
+        dress(item, definitions[item["goal"]], language_of(request))
     return pages.show(
         request,
         "agreement.html",
         agreement=await _shown(request, found, duties, on),
         products=_products(found, registry, on),
-        goals=[item for item in (held["goals"] if held else ()) if item["scope"] == scope],
+        goals=goals,
         tones=TONES,
         refresh=REFRESH_SECONDS,
         **reads.told_at(asked, held),
@@ -98,7 +102,7 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
         )
         words = (pages.translated(request, DUE), pages.translated(request, MET), pages.translated(request, LATE))
         line = TimeLine(tuple(marks), on.isoformat(), words, pages.translated(request, DESCRIBED) % told_so)
-        chart = await asyncio.to_thread(time_line, line, language)
+        chart = await asyncio.to_thread(_drawn, line, language)
     return {
         "agreement": item.agreement,
         "title": item.title,
@@ -111,6 +115,12 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
         "chart": chart,
         "events": links_of({"source": fact.source, "id": fact.id} for fact in item.events),
     }
+
+
+def _drawn(line: TimeLine, language: str) -> Any:
+    from services.supply.pages.charts import time_line
+
+    return time_line(line, language)
 
 
 def _duty(item: Item, on: date) -> Item:

@@ -18,10 +18,10 @@ from services.supply.figures import text
 from services.supply.goals import Goal, expected_on
 from services.supply.indicators import indicator
 from services.supply.pages import reads
-from services.supply.pages.charts import GoalChart, Kind, Shares, goal_chart, rounded, shares_chart
+from services.supply.pages.chart_data import GoalChart, Kind, Shares, rounded
 from services.supply.pages.words import TONES, WORDS
 from shared.errors import Fault, Problem
-from shared.language import translatable
+from shared.language import DEFAULT, translatable
 from shared.pages import REFRESH_SECONDS, Pages, language_of, page_router
 
 router = page_router()
@@ -47,7 +47,7 @@ async def goals_page(request: Request, asked: Annotated[Asked, Depends()]) -> Re
     goals = {goal.goal: goal for goal in asked.goals}
     items = [] if held is None else [item for item in held["goals"] if item["goal"] in goals]
     for item in items:
-        _dress(item)
+        dress(item, goals[item["goal"]], language_of(request))
     charts = [_chart_of(request, goals[item["goal"]], item, course) for item in items]
     drawn = await _drawn(charts, language_of(request))
     shown = [{**item, "chart": chart} for item, chart in zip(items, drawn, strict=True)]
@@ -73,7 +73,7 @@ async def goal_page(request: Request, goal: str, asked: Annotated[Asked, Depends
     if item is None or definition is None or held is None:
         detail = f"there is no goal {goal}, or nothing has been evaluated yet"
         raise Problem(404, "Not found", detail, [Fault("goal", "unknown", detail)])
-    _dress(item)
+    dress(item, definition, language_of(request))
     (chart,) = await _drawn([_chart_of(request, definition, item, course)], language_of(request))
     measured = indicator(item["indicator"])
     assert measured is not None, "a goal on an unknown indicator stops the start"
@@ -108,7 +108,7 @@ async def shares_page(request: Request, asked: Annotated[Asked, Depends()]) -> R
         days = tuple((side.on, rounded(side.domestic), rounded(side.imported)) for side in known)
         words = (pages.translated(request, WORDS["domestic"]), pages.translated(request, WORDS["imported"]))
         chart = Shares(days, words, pages.translated(request, described))
-        svg = await asyncio.to_thread(shares_chart, chart, language_of(request))
+        svg = await asyncio.to_thread(_drawn_shares, chart, language_of(request))
         shown.append({"name": name, "title": described, "chart": svg, "sides": list(reversed(known))})
     return pages.show(
         request,
@@ -125,8 +125,11 @@ async def _kept(asked: Asked) -> tuple[Item | None, Course | None]:
         return await reads.evaluation(connection), await kept_course(connection)
 
 
-def _dress(item: Item) -> None:
-    """Adds how the goal's values are to be written."""
+def dress(item: Item, goal: Goal, language: str) -> None:
+    """Puts the title in the reader's language, if there is one, and adds how the goal's values are to be written."""
+    titles: dict[str, str] = {DEFAULT: item["title"], **goal.titles}
+    item["title_language"] = language if language in titles else DEFAULT
+    item["title"] = titles[item["title_language"]]
     found = indicator(item["indicator"])
     item["kind"] = kind_of(item["indicator"], found.unit if found else "", item.get("unit"))
 
@@ -150,6 +153,8 @@ def _grouped(items: Sequence[Item]) -> Iterator[tuple[str, list[Item]]]:
 
 async def _drawn(charts: Sequence[GoalChart | None], language: str) -> list[Any]:
     def draw() -> list[Any]:
+        from services.supply.pages.charts import goal_chart
+
         return [None if chart is None else goal_chart(chart, language) for chart in charts]
 
     return await asyncio.to_thread(draw)
@@ -193,6 +198,12 @@ def _days(goal: Goal, first: date, last: date) -> Iterable[date]:
         return (first, *(day for turn in turns for day in (turn - timedelta(days=1), turn)))
     step = max(1, min(PATH_STEP_DAYS, (last - first).days // MIN_STEPS))
     return (*(first + timedelta(days=n) for n in range(0, (last - first).days, step)), last)
+
+
+def _drawn_shares(chart: Shares, language: str) -> Any:
+    from services.supply.pages.charts import shares_chart
+
+    return shares_chart(chart, language)
 
 
 def course_rows(goal: Goal, course: Course | None, item: Item) -> list[Item]:
