@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HSTS: Final = ("strict-transport-security", "max-age=31536000; includeSubDomains")
+HSTS: Final = ("strict-transport-security", "max-age=31536000")
 # What is no page runs and loads nothing, whatever a browser takes it for.
 CAREFUL: Final = (
     ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),

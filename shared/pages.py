@@ -111,9 +111,11 @@ class Pages:
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._loader = FileSystemLoader([templates, TEMPLATES])
-        self._rooms = (templates.parent, SHARED_ROOM)
         self._links = links
         self._words = words
+        self._translations = {
+            language: translations(language, (templates.parent, SHARED_ROOM)) for language in LANGUAGES
+        }
         self._environments = {language: self._environment(language) for language in LANGUAGES}
         others = {name: services[name].rstrip("/") + "/" for name in SERVICES if name in services}
         self._shared: dict[str, Any] = {
@@ -132,7 +134,7 @@ class Pages:
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
         )
-        words = translations(language, self._rooms)
+        words = self._translations[language]
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
         environment.filters |= Formats(language).filters()
         environment.filters["pretty"] = pretty
@@ -148,8 +150,7 @@ class Pages:
 
     def translated(self, request: Request, text: str) -> str:
         """`text`, which is translatable, in the reader's language."""
-        words: Any = self._environments[language_of(request)].globals["gettext"]
-        return str(words(text))
+        return self._translations[language_of(request)].gettext(text)
 
     def show(self, request: Request, template: str, status: int = 200, /, **content: Any) -> HTMLResponse:
         """The page of `template` in `status`, with what the layout needs.

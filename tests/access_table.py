@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from services.ingest.events import Direct
+from shared.forms import require_author
 from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER
 from shared.openapi import roles_of
 from shared.pages import PageRoute
@@ -146,12 +148,16 @@ TABLE: Final[dict[str, dict[str, Roles]]] = {
 
 @dataclass(frozen=True)
 class Route:
-    """One route of an application; `page`: it shows a browser what another at the same path tells programs."""
+    """One route of an application; `page`: it shows a browser what another at the same path tells programs.
+
+    `audited`: it knows who changes something, and why.
+    """
 
     method: str
     path: str
     page: bool
     admits: Roles
+    audited: bool
 
     @property
     def name(self) -> str:
@@ -166,6 +172,14 @@ def routes(app: FastAPI) -> Iterator[Route]:
         if isinstance(one.original_route, APIRoute):  # any other stands before one that says what it is
             page = isinstance(one.original_route, PageRoute)
             for method in sorted(one.methods):
-                yield Route(method, one.path_format, page, roles_of(one.dependant) or EVERYBODY)
+                yield Route(
+                    method, one.path_format, page, roles_of(one.dependant) or EVERYBODY, _has_author(one.dependant)
+                )
         else:
             assert isinstance(one.original_route, Direct), f"{one.path_format} does not say whom it admits"
+
+
+def _has_author(dependant: Dependant) -> bool:
+    """Whether it depends on what `require_author` gives."""
+    made_by = getattr(dependant.call, "__qualname__", "")
+    return made_by.startswith(f"{require_author.__name__}.") or any(map(_has_author, dependant.dependencies))

@@ -203,7 +203,8 @@ _EXPLAINED: Final = {
     "checkpoint": 4_711,
     "known": KNOWN,
     "terms": [
-        {"input": "domestic", "value": "1200", "meaning": "D", "links": {"events": "/indicators/x/explain?input=d"}}
+        {"input": "unit", "value": None, "meaning": "of the sums", "links": {}},
+        {"input": "domestic", "value": "1200", "meaning": "D", "links": {"events": "/indicators/x/explain?input=d"}},
     ],
     "products": [{"gtin": GTIN, "product": "Metformin A", "value": None, "why": "no_supply"}],
     "items": [

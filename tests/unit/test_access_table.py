@@ -11,6 +11,14 @@ from tests.access_table import ANONYMOUS, TABLE, routes
 from tests.applications import applications
 
 READING = ("GET", "OPTIONS")
+# What firms send is data, kept with its sender; a form that judges keeps nothing; nobody's session is a change.
+NO_CHANGE = {
+    "POST /events",
+    "POST /epcis/capture",
+    "POST /catalogue/{type}/validate",
+    "POST /sign-in",
+    "POST /sign-out",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +48,13 @@ def test_every_route_asks_for_the_roles_of_its_line(service: str, apps: dict[str
 def test_nobody_changes_anything_without_a_key_but_by_signing_in_or_out(service: str) -> None:
     changing = {name for name, roles in TABLE[service].items() if not name.startswith(READING) and ANONYMOUS in roles}
     assert changing <= {"POST /sign-in", "POST /sign-out"}
+
+
+@pytest.mark.parametrize("service", TABLE)
+def test_whoever_changes_something_is_known_and_can_say_why(service: str, apps: dict[str, FastAPI]) -> None:
+    silent = {
+        route.name
+        for route in routes(apps[service])
+        if route.method not in READING and route.name not in NO_CHANGE and not route.audited
+    }
+    assert silent == set(), "ask for require_author, and hand the Author on to what writes the audit"

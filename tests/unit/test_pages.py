@@ -31,7 +31,8 @@ def client(tmp_path: Path) -> AsgiBrowser:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "list.html").write_text(
         '{% extends "layout.html" %}{% from "parts.html" import empty, more %}{% block title %}List{% endblock %}'
-        '{% block content %}<h1>{{ "open" | word }}</h1>{{ 1234.5 | number(1) }}{{ more(next) }}{% endblock %}'
+        '{% block content %}<h1>{{ "open" | word }}</h1>{{ 1234.5 | number(1) }}{{ more(next) }}'
+        "<pre>{{ title }}</pre>{% endblock %}"
     )
     settings = IngestSettings.load(
         database_url="unused", kafka_password="unused", kafka_admin_password="unused", session_secret="unused"
@@ -51,7 +52,13 @@ def client(tmp_path: Path) -> AsgiBrowser:
 
     @browsers.get("/list")
     async def list_page(request: Request) -> Response:
-        return shown.show(request, "list.html", refresh=5, next=link_here(request, cursor="abc"))
+        return shown.show(
+            request,
+            "list.html",
+            refresh=5,
+            next=link_here(request, cursor="abc"),
+            title=shown.translated(request, "Sign out"),
+        )
 
     app.include_router(browsers)
 
@@ -95,6 +102,10 @@ def test_numbers_and_days_are_written_as_readers_do() -> None:
     assert "17:30:00" in english.moment("2026-11-24T10:30:00+00:00")
     assert (vietnamese.amount("1234.567"), english.amount("2026-11-24")) == ("1.234,57", "2026-11-24")
     assert [english.number(None), english.day(None), english.percent(None)] == [UNKNOWN] * 3
+
+
+async def test_a_service_translates_what_it_puts_together_itself(client: AsgiBrowser) -> None:
+    assert "<pre>Đăng xuất</pre>" in (await client.get("/list?lang=vi")).text
 
 
 async def test_browsers_and_programs_share_a_path(client: AsgiBrowser) -> None:
