@@ -25,6 +25,7 @@ from starlette.types import Scope
 
 from shared.access import READING, session_cookie, session_principal, session_secret
 from shared.errors import Invalid, Problem, Transient
+from shared.form_faults import MEANING, OTHERWISE
 from shared.formats import Formats
 from shared.language import LANGUAGES, chosen, translatable, translations
 from shared.sessions import form_token
@@ -67,7 +68,8 @@ _HAPPENED: Final = {
     503: translatable("Not available now"),
 }
 
-Links = tuple[tuple[str, str], ...]
+# The title and the path of a part, and the roles that it is for if not for all.
+Links = tuple[tuple[str, str] | tuple[str, str, tuple[str, ...]], ...]
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
@@ -95,9 +97,9 @@ ASSETS: Final = {
 class Pages:
     """The pages of one service.
 
-    `links` are the title (translatable) and the path of each part that its navigation names; `services` the addresses
-    of the others; `words` how codes such as a status are told, in translatable English. Catalogues stand in
-    `translations` beside the folder `templates`.
+    `links` are the title (translatable) and the path of each part that its navigation names, and the roles that it is
+    shown to if not to all; `services` the addresses of the others; `words` how codes such as a status are told, in
+    translatable English. Catalogues stand in `translations` beside the folder `templates`.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Pages:
         words: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._loader = FileSystemLoader([templates, TEMPLATES])
+        self._links = links
         self._words = words
         self._translations = {
             language: translations(language, (templates.parent, SHARED_ROOM)) for language in LANGUAGES
@@ -117,7 +120,6 @@ class Pages:
         others = {name: services[name].rstrip("/") + "/" for name in SERVICES if name in services}
         self._shared: dict[str, Any] = {
             "service": service,
-            "links": links,
             "services": {**others, service: "/"},
             "languages": LANGUAGES,
             **{name: asset.url for name, asset in ASSETS.items()},
@@ -137,6 +139,7 @@ class Pages:
         environment.filters |= Formats(language).filters()
         environment.filters["pretty"] = pretty
         environment.filters["translated"] = words.gettext
+        environment.filters["meaning"] = lambda fault: words.gettext(MEANING.get(fault.code, OTHERWISE))
         environment.filters["word"] = lambda code: words.gettext(self._words[code]) if code in self._words else code
         environment.globals["language"] = language
         return environment
@@ -144,8 +147,7 @@ class Pages:
     @property
     def home(self) -> str:
         """Where somebody who has just signed in begins."""
-        home: str = self._shared["links"][0][1]
-        return home
+        return self._links[0][1]
 
     def translated(self, request: Request, text: str) -> str:
         """`text`, which is translatable, in the reader's language."""
@@ -160,6 +162,9 @@ class Pages:
         language = language_of(request)
         layout = {
             "somebody": somebody,
+            "links": [
+                one[:2] for one in self._links if len(one) == 2 or (somebody is not None and somebody.role in one[2])
+            ],
             "token": form_token(session_secret(request), session_cookie(request)),
             "path": request.url.path,
             "in_language": {code: link_here(request, lang=code) for code in LANGUAGES},

@@ -6,9 +6,10 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from shared.clock import Clock, parse_clock
@@ -46,7 +47,19 @@ class ServiceSettings(BaseSettings):
 
     clock: str
     session_secret: SecretStr
-    session_hours: float = Field(gt=0)
+    session_hours: float = Field(gt=0, le=8)
+    sign_in_failures_per_minute: float = Field(gt=0)
+    sign_in_failures_burst: int = Field(gt=0)
+    trusted_proxies: str
+
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str
+    oidc_scope: str
+    oidc_roles_claim: str
+    oidc_roles: dict[str, Literal["viewer", "operator", "admin"]]
+
     instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     log_level: str
 
@@ -54,6 +67,23 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _is_a_clock(cls, value: str) -> str:
         parse_clock(value)
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        """Plain http is for a provider on the same machine."""
+        found = urlsplit(value)
+        loopback = found.scheme == "http" and found.hostname in ("127.0.0.1", "localhost", "::1")
+        if value and not loopback and (found.scheme != "https" or not found.hostname):
+            raise ValueError("a provider is reached by https://")
+        return value
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _goes_with_a_provider(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("oidc_issuer") and not value:
+            raise ValueError("a provider (oidc_issuer) knows us by it")
         return value
 
     def services(self) -> dict[str, str]:

@@ -14,7 +14,9 @@ from deploy.local.faults import Cancelled, CannotStart
 from deploy.local.growing import GrowingFile
 from deploy.local.progress import shown
 from deploy.local.receiver import told_of
+from deploy.local.sign_in_link import HOME, sign_in_link
 from deploy.local.stack import Stack, StackOptions
+from shared.keys import ADMIN
 
 STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OK: Final = 0
@@ -71,6 +73,14 @@ def refuse(reason: CannotStart) -> int:
     return CANNOT_START
 
 
+def _way_in(stack: Stack) -> list[tuple[str, str]]:
+    """The link that opens the pages; whoever comes too late signs in with a key."""
+    admin, url = stack.credentials["keys"].get(ADMIN), stack.credentials[HOME]
+    if admin is None or HOME not in stack.options.services:
+        return []
+    return [("sign in (once, soon)", sign_in_link(stack.session_secret, admin, url))]
+
+
 def tell(stack: Stack, console: Console) -> None:
     """Where everything is."""
     found = stack.credentials
@@ -80,6 +90,7 @@ def tell(stack: Stack, console: Console) -> None:
         ("postgresql", stack.ports.address("postgres")),
         ("webhooks arrive at", found["receiver"]["url"]),
         ("clock", stack.clock),
+        *_way_in(stack),
         ("keys and passwords", str(stack.run_dir.credentials)),
         ("logs", str(stack.run_dir.logs)),
     ]

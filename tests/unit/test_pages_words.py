@@ -10,15 +10,29 @@ import pytest
 from babel.messages.catalog import Message
 from jinja2 import Environment, nodes
 
+from shared.language import translations
 from shared.messages import ROOMS, catalogues, messages, read
 from shared.settings import ROOT
 
 # Rooms whose templates are wholly translated.
-MARKED = ("shared", "services/supply")
+MARKED = ("shared", "services/supply", "services/alerts", "services/ingest")
 TEMPLATES = [file for room in MARKED for file in sorted((ROOT / room / "templates").glob("*.html"))]
 SPOKEN_ATTRIBUTES = ("title", "alt", "aria-label", "placeholder", "data-stale")
 # Names, which are the same in every language, and marks that are no words.
-SAME_EVERYWHERE = {"Supply Watch", "sw_…", "GTIN", "JSON", "CSV", "Parquet", "ATC"}
+SAME_EVERYWHERE = {
+    "Supply Watch",
+    "sw_…",
+    "GTIN",
+    "GLN",
+    "JSON",
+    "JSON Schema",
+    "CSV",
+    "Parquet",
+    "ATC",
+    "AsyncAPI",
+    "OpenAPI",
+    "webhook-id",
+}
 Words = str | tuple[str, ...] | list[str] | None
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 
@@ -82,3 +96,9 @@ def test_every_room_with_templates_is_looked_at() -> None:
 
 def test_a_message_of_several_numbers_knows_its_places() -> None:
     assert _places(Message(("%(n)s day", "%(n)s days")).id) == {"n"}
+
+
+def test_what_counts_is_told_in_the_language_too() -> None:
+    words = translations("vi", [ROOT / "services/alerts", ROOT / "shared"])
+    for count in (1, 3):
+        assert words.ngettext("and %(num)d more", "and %(num)d more", count) == "và %(num)d mục nữa"
