@@ -25,6 +25,7 @@ GOAL: Final = "genuone-imexpharm-cardiovascular"
 AGREEMENT: Final = "genuone-imexpharm"
 PATIENCE_SECONDS: Final = 60
 MONTHS: Final = 7
+FOREIGN: Final = "9520000004019"  # a firm abroad that sends nothing
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def registered(imported: str, made: str, importer: str, maker: str) -> Iterator[
             "authorisation": f"300{imported[-9:]}",
             "product": {**about, "name": "Daflon 500", "substance": "diosmin", "atc": "C05CA53"},
             "packs": [{"gtin": imported, "pack_size": 60, "ddd_per_pack": "30"}],
-            "origin": "import", "holder": importer, "manufacturer": "3014960000011", **common,
+            "origin": "import", "holder": importer, "manufacturer": FOREIGN, **common,
         },
     )  # fmt: skip
     yield (
@@ -118,7 +119,7 @@ def produced(product: str, maker: str) -> Iterator[Told]:
     milestones = [{"milestone": name, "title": title, "owner": maker, "due_on": ago(days)} for name, days, title in due]
     goods = [{"name": "Coveram 5/5", "substance": "perindopril", "gtins": [product]}]
     agreement = {"agreement": AGREEMENT, "title": "Cardiovascular medicines made in Viet Nam"}
-    parties = {"originator": "8801234000017", "recipient": maker, "signed_on": ago(500)}
+    parties = {"originator": FOREIGN, "recipient": maker, "signed_on": ago(500)}
     yield "transfer.signed", {**agreement, **parties, "products": goods, "milestones": milestones}
     yield "transfer.reached", {"agreement": AGREEMENT, "milestone": "signed-off", "reached_on": ago(290)}
     stop = {"interruption": f"stop-{product[-6:]}", "gtin": product, "cause": "coating line out of order"}

@@ -142,10 +142,11 @@ async def test_an_endpoint_is_made_with_its_secret_shown_once_changed_tested_and
     tested = await browser.post(f"/endpoints/{action}/test", {"csrf": token})
     assert tested.path.startswith("/deliveries/")
 
-    async def delivered() -> bool:
-        return "delivered" in (await browser.get(tested.path)).text
+    async def tried() -> bool:
+        """The receiver of the stack knows another secret: it refuses."""
+        return "<td>401</td>" in (await browser.get(tested.path)).text
 
-    await eventually(delivered)
+    await eventually(tried)
     again = await browser.post(f"{tested.path}/resend", {"csrf": token})
     assert (again.status, again.path) == (200, tested.path)
     new = await browser.post(f"/endpoints/{action}/rotate-secret", {"csrf": token})

@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request, Response
 
-from services.supply import told
 from services.supply.agreements import Agreement
 from services.supply.asked import NO_NUL, Asked, Cursor, reader
 from services.supply.lot import gtin_text
@@ -188,8 +187,8 @@ async def anomalies_page(
     wanted, after = state or "open", decode_cursor(cursor, tuple[str, str])
     async with asked.at(None) as (connection, _):
         held = await reads.evaluation(connection)
-        counts = await told.count_open(connection)
         items, following = await reads.anomalies(connection, wanted == "ended", kind or None, after, ROWS)
+    counts = held["anomalies"] if held else {}
     return pages.show(
         request,
         "anomalies.html",

@@ -16,7 +16,8 @@ Item = dict[str, Any]
 LAST: Final = "\U0010ffff"
 
 _EVALUATION = """
-SELECT checkpoint, "on", body->>'known', body->'goals' FROM evaluations WHERE name = 'newest'
+SELECT checkpoint, "on", body->>'known', body->'goals', coalesce(body->'anomalies', '{}') FROM evaluations
+WHERE name = 'newest'
 """
 _TOLD = "SELECT subject, data::text FROM signals WHERE subject = ANY($1::text[])"
 _BEGINNING = """
@@ -54,11 +55,15 @@ _LOTS = (
 
 
 async def evaluation(connection: Connection) -> Item | None:
-    """The last evaluation: `checkpoint`, `on`, `known`, `goals` as in GET /goals; None before the first."""
+    """The last evaluation: `checkpoint`, `on`, `known`, `goals` as in GET /goals, and by kind the open `anomalies`.
+
+    None before the first.
+    """
     row = await connection.fetchrow(_EVALUATION)
     if row is None:
         return None
-    return {"checkpoint": row[0], "on": row[1], "known": row[2], "goals": orjson.loads(row[3])}
+    told = {"goals": orjson.loads(row[3]), "anomalies": orjson.loads(row[4])}
+    return {"checkpoint": row[0], "on": row[1], "known": row[2], **told}
 
 
 async def told(connection: Connection, subjects: Sequence[str]) -> dict[str, Item]:
