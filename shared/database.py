@@ -16,6 +16,9 @@ from shared.settings import ROOT, ServiceSettings
 
 MIGRATE_LOCK = 0x5357_4D49_4752  # one number for the advisory lock of all services: migrations are rare and short
 CONNECT_ATTEMPTS_SECONDS = 60.0
+# Grafana's role. Whoever sets the database up makes it (it takes a right that no service has); what it may read is
+# granted by each service after its migrations: services/<name>/migrations/read_only.sql.
+READ_ONLY_ROLE = "grafana"
 # What says that the database is away or starting, and not that a query is wrong.
 AWAY = (
     OSError,
@@ -101,3 +104,7 @@ def _upgrade(connection: Connection, service: str) -> None:
     config.attributes["connection"] = connection
     config.attributes["schema"] = service
     command.upgrade(config, "head")
+    if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": READ_ONLY_ROLE}):
+        grants = Path(ROOT, "services", service, "migrations", "read_only.sql").read_text("utf-8")
+        for grant in filter(None, map(str.strip, grants.split(";"))):
+            connection.exec_driver_sql(grant)

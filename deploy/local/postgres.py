@@ -13,7 +13,7 @@ import pwd
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from deploy.local.faults import CannotStart
 from deploy.local.packages import package_folder
 from deploy.local.ports import HOST, Ports
 from deploy.local.rundir import RunDir
+from shared.database import READ_ONLY_ROLE
 
 T = TypeVar("T")
 NAME: Final = "postgres"
@@ -60,6 +61,13 @@ ROLE_SETTINGS: Final[dict[str, dict[str, str]]] = {
     "ingest": {},
     "supply": {"idle_in_transaction_session_timeout": "5s"},
     "alerts": {},
+}
+# Grafana's role: it owns nothing, writes nothing and asks nothing for long. Each service grants it what it may read.
+READ_ONLY_SETTINGS: Final = {
+    "search_path": "",
+    "default_transaction_read_only": "on",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 
 
@@ -159,7 +167,8 @@ class Postgres:
         server = await asyncpg.connect(self.url(SUPERUSER, "postgres"))
         try:
             for role in ROLE_SETTINGS:
-                await self._set_up_role(server, role)
+                await self._set_up_role(server, role, {"search_path": role, **ROLE_SETTINGS[role]})
+            await self._set_up_role(server, READ_ONLY_ROLE, READ_ONLY_SETTINGS)
             if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
                 await server.execute(f'CREATE DATABASE "{DATABASE}"')
             for database in (DATABASE, "postgres", "template1"):
@@ -169,18 +178,19 @@ class Postgres:
         database_connection = await asyncpg.connect(self.url(SUPERUSER))
         try:
             await database_connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            await database_connection.execute(f'GRANT CONNECT ON DATABASE "{DATABASE}" TO "{READ_ONLY_ROLE}"')
             for role in ROLE_SETTINGS:
                 await database_connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{DATABASE}" TO "{role}"')
                 await database_connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"')
         finally:
             await database_connection.close()
 
-    async def _set_up_role(self, server: asyncpg.Connection, role: str) -> None:
+    async def _set_up_role(self, server: asyncpg.Connection, role: str, settings: Mapping[str, str]) -> None:
         if not await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
             await server.execute(f'CREATE ROLE "{role}" LOGIN')
         # The password is our own and url-safe: no quote can be in it.
         await server.execute(f"ALTER ROLE \"{role}\" PASSWORD '{self.passwords[role]}'")
-        for name, value in {"search_path": role, **ROLE_SETTINGS[role]}.items():
+        for name, value in settings.items():
             await server.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
 
 
