@@ -145,7 +145,7 @@ class Stack:
         self._keeper.start()
         self._together(*(lambda name=name: self._start_service(name) for name in self.options.services))
         if self.options.watched:
-            self._start_watchers()
+            self.start_watchers()
         self._set_up_access()
         write_private(self.run_dir.credentials, self.credentials)
         if self.options.scenario != "none" and self.options.simulate:
@@ -238,7 +238,7 @@ class Stack:
             self.children.start_child(self._service(name, 1, self.ports.of(name)))
             self.wait_ready(name)
 
-    def _start_watchers(self) -> None:
+    def start_watchers(self) -> None:
         """What watches is no part of what is watched: one that does not start is told of, and the stack goes on."""
         for name in self.watchers.installed():
             try:

@@ -9,17 +9,21 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from rich.console import Console
 
 from deploy.documents import watching
 from deploy.grafana import dashboards
 from deploy.grafana.dashboards import asked
 from deploy.local.ports import Ports
 from deploy.local.rundir import RunDir
+from deploy.local.stack import Stack, StackOptions
+from deploy.local.supervisor import tell
 from deploy.local.watching import DEPLOY, Watchers, data_sources, scrape_config
 from deploy.prometheus.metrics import OF_THE_TARGET, declared, series
 from deploy.prometheus.promql import Named, named
@@ -43,7 +47,7 @@ def rules() -> Iterator[dict[str, Any]]:
             yield from group["rules"]
 
 
-def tests_of_rules() -> Iterator[dict[str, Any]]:
+def cases_of_rules() -> Iterator[dict[str, Any]]:
     for file in sorted((PROMETHEUS / "tests").glob("*.yml")):
         yield from yaml.safe_load(file.read_text("utf-8"))["tests"]
 
@@ -132,13 +136,13 @@ def test_every_metric_of_ours_is_looked_at() -> None:
 
 
 def test_every_alerting_rule_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
-    found = [case for test in tests_of_rules() for case in test.get("alert_rule_test", ())]
+    found = [case for test in cases_of_rules() for case in test.get("alert_rule_test", ())]
     assert {case["alertname"] for case in found if case["exp_alerts"]} == set(ALERTING)
     assert {case["alertname"] for case in found if not case["exp_alerts"]} == set(ALERTING)
 
 
 def test_every_recording_rule_has_a_test() -> None:
-    cases = [case for test in tests_of_rules() for case in test.get("promql_expr_test", ())]
+    cases = [case for test in cases_of_rules() for case in test.get("promql_expr_test", ())]
     assert {name for case in cases for name in named(case["expr"]).names} == set(RECORDED)
 
 
@@ -225,6 +229,18 @@ def test_grafana_is_run_with_a_password_of_its_own_and_the_ledgers(
     (provider,) = Path(spec.environment["GF_PATHS_PROVISIONING"], "dashboards").iterdir()
     (one,) = yaml.safe_load(provider.read_text())["providers"]
     assert Path(one["options"]["path"]) == dashboards.FOLDER
+
+
+def test_where_there_is_no_prometheus_a_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    stack = Stack(StackOptions(tmp_path / "run", watched=True))
+    urls = {name: stack.ports.url(name) for name in SERVICES}
+    stack.credentials = {**urls, "kafka": {"bootstrap": "k"}, "receiver": {"url": "r"}}
+    said = StringIO()
+    tell(stack, Console(file=said, width=200))
+    lines = [line.split(maxsplit=1) for line in said.getvalue().splitlines() if line.strip()]
+    assert ["prometheus", "not installed (Debian: apt-get install prometheus)"] in lines
+    assert ["grafana", "not installed (https://grafana.com/grafana/download)"] in lines
 
 
 def test_every_column_that_grafana_may_read_is_named_and_none_is_a_secret() -> None:
