@@ -7,12 +7,24 @@ import shutil
 
 import pytest
 
+from deploy.release.build import TOOLS
+
 
 def need(tool: str, package: str = "") -> None:
     """Skips the test where `tool` (of Debian's `package`) is not installed; under CI=true that is a failure."""
     if shutil.which(tool):
         return
     why = f"{tool} is not installed (Debian: apt-get install {package or tool})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def need_release_tools() -> None:
+    """Skips the test where `make tools` has not been run; under CI=true that is a failure."""
+    if (TOOLS / "uv").exists():
+        return
+    why = "the tools of deploy/release/tools.lock are not installed (make tools)"
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
