@@ -28,3 +28,11 @@ def need_release_tools() -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
+
+
+def need_kustomize() -> tuple[str, ...]:
+    """The command that builds a kustomization; the test is skipped where there is none, and fails in CI."""
+    if shutil.which("kubectl"):
+        return ("kubectl", "kustomize")
+    need("kustomize", "golang-go, then go install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0")
+    return ("kustomize", "build")

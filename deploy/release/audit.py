@@ -22,11 +22,10 @@ class Verdict:
 
 def audit(program: Path, requirements: Path, report: Path) -> Verdict:
     """Runs pip-audit on hashed requirements, which it need not install; keeps its answer in `report`, if it has one."""
-    command = [program, "--requirement", requirements, "--disable-pip", "--require-hashes", "--progress-spinner", "off"]
+    options = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json")
+    command = [str(program), "--requirement", str(requirements), *options]
     try:
-        done = subprocess.run(
-            [*command, "--format", "json"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-        )
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         return unasked(f"no answer within {TIMEOUT_SECONDS:.0f} s")
     verdict = judged(done.stdout, done.stderr)

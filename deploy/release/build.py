@@ -89,7 +89,7 @@ def run(*command: str, quiet: bool = False, **environment: str) -> None:
     """Raises CannotRelease."""
     surroundings = {name: value for name, value in os.environ.items() if name not in UNSET} | environment
     done = subprocess.run(
-        command, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=STEP_TIMEOUT_SECONDS
+        command, check=False, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=STEP_TIMEOUT_SECONDS
     )
     if done.returncode != 0:
         raise CannotRelease(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
