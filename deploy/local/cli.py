@@ -101,8 +101,8 @@ def alerts() -> None:
 
 
 def become(module: str) -> NoReturn:
-    """This process turns into the service, so that signals reach it."""
-    os.execv(sys.executable, [sys.executable, "-m", module])
+    """This process turns into the service, so that signals reach it. -P: what lies in this folder is no module."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module])
 
 
 def main() -> None:

@@ -28,11 +28,12 @@ from deploy.local.kafka import READY_TIMEOUT_SECONDS as KAFKA_READY_TIMEOUT_SECO
 from deploy.local.packages import check_packages
 from deploy.local.ports import HOST, Ports, check_free
 from deploy.local.postgres import READY_TIMEOUT_SECONDS as POSTGRES_READY_TIMEOUT_SECONDS
-from deploy.local.postgres import ROLE_SETTINGS, SUPERUSER, Postgres
+from deploy.local.postgres import SUPERUSER, Postgres
 from deploy.local.progress import SilentSteps, Steps
 from deploy.local.rundir import RunDir, write_private
 from deploy.local.watching import GRAFANA, HEALTH, PROMETHEUS, SCRAPE_SECONDS, Watchers
 from deploy.local.watching import READY_TIMEOUT_SECONDS as WATCHER_READY_TIMEOUT_SECONDS
+from deploy.postgres.roles import ROLE_SETTINGS
 from shared.database import READ_ONLY_ROLE
 
 SERVICES: Final = ("ingest", "supply", "alerts")

@@ -12,8 +12,8 @@ import yaml
 
 from deploy.local.children import ChildSpec
 from deploy.local.ports import HOST, Ports
-from deploy.local.postgres import DATABASE
 from deploy.local.rundir import RunDir, write_private_text
+from deploy.postgres.roles import DATABASE
 from shared.database import READ_ONLY_ROLE
 
 DEPLOY: Final = Path(__file__).resolve().parent.parent
