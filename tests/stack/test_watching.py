@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from deploy.grafana.dashboards import Asked, asked
+from deploy.local.ports import HOST
 from deploy.local.stack import SERVICES, Stack
 from deploy.local.watching import ABSENT, PROMETHEUS
 from shared.database import READ_ONLY_ROLE
@@ -209,6 +210,27 @@ async def test_every_service_is_scraped_and_every_rule_is_evaluated(
         return True
 
     await eventually(healthy)
+
+
+async def test_every_replica_says_the_same_of_supply(stack: Stack, market: Market, http: aiohttp.ClientSession) -> None:
+    """Also one that has never evaluated anything."""
+    await market.ledger.holds(market.maker, market.regulator, market.distributor)
+    second = stack.spawn_service("supply")
+    of_business = re.compile(r"supply_watch_(domestic|goal|obligations|anomalies|products)")
+
+    async def said(port: int) -> set[str]:
+        async with http.get(f"http://{HOST}:{port}/metrics") as answer:
+            return {line for line in (await answer.text()).splitlines() if of_business.match(line)}
+
+    async def alike() -> bool:
+        first, other = [await said(stack.ports.of("supply") + number) for number in (0, 1)]
+        assert first == other
+        return any(line.startswith("supply_watch_domestic_share_ratio") for line in first)
+
+    try:
+        await eventually(alike, timeout_seconds=ANSWERED_WITHIN_SECONDS)
+    finally:
+        stack.end_service(second)
 
 
 def with_times(sql: str) -> str:
