@@ -341,6 +341,10 @@ class Stack:
             self.wait_ready(spec.name)
         return spec.name
 
+    def service_spec(self, name: str, *, instance: int = 1, http_port: int | None = None) -> ChildSpec:
+        """How an instance of a service is run here; started by `children.start_child`."""
+        return self._service(name, instance, http_port or self.ports.of(name) + instance - 1)
+
     def end_service(self, name: str) -> None:
         """Stops an instance that `spawn_service` started, and forgets it."""
         self.children.forget(name)

@@ -40,7 +40,7 @@ class CannotRelease(Exception):
 
 def package(out: Path) -> Path:
     """Writes sdist and wheel of this source into `out`; the wheel."""
-    run(str(TOOLS / "python"), "-m", "hatchling", "build", "-d", str(out), SOURCE_DATE_EPOCH=_commit_time())
+    run(str(TOOLS / "python"), "-m", "hatchling", "build", "-d", str(out), quiet=True, SOURCE_DATE_EPOCH=_commit_time())
     (wheel,) = out.glob("*.whl")
     return wheel
 
