@@ -17,15 +17,16 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-proof test-long bench bench-long check-rules lint format documents tools release lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long check-rules check-prometheus lint format documents tools release lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-24s %s\n", $$1, $$2}'
 	@echo
 	@echo "  SCENARIO=$(SCENARIO)   vietnam: a simulated market; none: an empty system (make run)"
-	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
+	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60,"
+	@echo "                     Prometheus +70, Grafana +80"
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
 	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its three parts"
@@ -72,6 +73,11 @@ test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps (LAWS_SEED=<s
 check-rules: $(INSTALLED) ## Read the rules of alerts and run their tests; names file and line of what is wrong
 	@$(BIN)/python -m services.alerts.check_rules $(RULES)
 
+check-prometheus: ## Check Prometheus' configuration and rules, and run their tests (needs promtool)
+	@command -v promtool >/dev/null || { echo "promtool is missing: Debian has it in the package prometheus" >&2; exit 2; }
+	@promtool check config deploy/prometheus/prometheus.yml
+	@promtool test rules deploy/prometheus/tests/*.yml
+
 lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -82,7 +88,7 @@ format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents anew
+documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents, metrics and dashboards anew
 	@$(BIN)/python -m shared.events.write_schemas
 	@$(BIN)/python -m deploy.documents
 

@@ -24,6 +24,9 @@ CONNECT_ATTEMPTS_SECONDS = 60.0
 # again.
 MIGRATION_LOCK_TIMEOUT = "2s"
 LOCK_NOT_AVAILABLE = "55P03"
+# Grafana's role. Whoever sets the database up makes it (it takes a right that no service has); what it may read is
+# granted by each service after its migrations: services/<name>/migrations/read_only.sql.
+READ_ONLY_ROLE = "grafana"
 # What says that the database is away or starting, and not that a query is wrong.
 AWAY = (
     OSError,
@@ -131,6 +134,10 @@ def _upgrade(connection: Connection, service: str) -> None:
         log.warning("the schema is of a later version", service=service, revisions=sorted(later))
         return
     command.upgrade(config, "head")
+    if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": READ_ONLY_ROLE}):
+        grants = Path(ROOT, "services", service, "migrations", "read_only.sql").read_text("utf-8")
+        for grant in filter(None, map(str.strip, grants.split(";"))):
+            connection.exec_driver_sql(grant)
 
 
 def _unknown(connection: Connection, config: Config, service: str) -> set[str]:

@@ -61,7 +61,7 @@ def local_run(
     """Start everything; Ctrl-C stops everything. A second run goes on with the data."""
     try:
         chosen = tuple(name for name in services.split(",") if name)
-        options = StackOptions(run_dir, parse_port_base(port_base), scenario, parse_wanted(clock), chosen)
+        options = StackOptions(run_dir, parse_port_base(port_base), scenario, parse_wanted(clock), chosen, watched=True)
     except CannotStart as reason:
         raise typer.Exit(refuse(reason)) from None
     raise typer.Exit(run(options, Console()))

@@ -15,6 +15,7 @@ from deploy.local.growing import GrowingFile
 from deploy.local.progress import shown
 from deploy.local.receiver import told_of
 from deploy.local.stack import Stack, StackOptions
+from deploy.local.watching import ABSENT, GRAFANA, PROGRAMS
 
 STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OK: Final = 0
@@ -71,6 +72,14 @@ def refuse(reason: CannotStart) -> int:
     return CANNOT_START
 
 
+def _where(stack: Stack, name: str) -> str:
+    """The address of Prometheus or Grafana, or why there is none."""
+    if name in stack.watching:
+        password = f"  (admin, by grafana-admin in {stack.run_dir / 'secrets.json'})" if name == GRAFANA else ""
+        return stack.ports.url(name) + password
+    return "does not run: see its log" if name in stack.watchers.installed() else ABSENT[name]
+
+
 def tell(stack: Stack, console: Console) -> None:
     """Where everything is."""
     found = stack.credentials
@@ -79,6 +88,7 @@ def tell(stack: Stack, console: Console) -> None:
         ("kafka", found["kafka"]["bootstrap"]),
         ("postgresql", stack.ports.address("postgres")),
         ("webhooks arrive at", found["receiver"]["url"]),
+        *((name, _where(stack, name)) for name in PROGRAMS),
         ("clock", stack.clock),
         ("keys and passwords", str(stack.run_dir.credentials)),
         ("logs", str(stack.run_dir.logs)),

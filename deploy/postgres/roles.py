@@ -1,4 +1,4 @@
-"""Makes the database, and for each service a role that owns the schema of its own name and has no other right.
+"""Makes the database, for each service a role that owns the schema of its own name, and one that reads for Grafana.
 
 Safe to run again: what is there is brought to what stands here, and nothing is taken from a schema.
 """
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from shared.database import READ_ONLY_ROLE
+
 DATABASE: Final = "supply_watch"
 MAINTENANCE: Final = "postgres"
 
@@ -19,6 +21,13 @@ ROLE_SETTINGS: Final[dict[str, dict[str, str]]] = {
     "ingest": {},
     "supply": {"idle_in_transaction_session_timeout": "5s"},
     "alerts": {},
+}
+# Grafana's role: it owns nothing, writes nothing and asks nothing for long. Each service grants it what it may read.
+READ_ONLY_SETTINGS: Final = {
+    "search_path": "",
+    "default_transaction_read_only": "on",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 
 
@@ -30,7 +39,8 @@ async def set_up(url: str, passwords: Mapping[str, str]) -> None:
     server = await asyncpg.connect(_to(url, MAINTENANCE))
     try:
         for role in ROLE_SETTINGS:
-            await _set_up_role(server, role, passwords[role])
+            await _set_up_role(server, role, passwords[role], {"search_path": role, **ROLE_SETTINGS[role]})
+        await _set_up_role(server, READ_ONLY_ROLE, passwords[READ_ONLY_ROLE], READ_ONLY_SETTINGS)
         if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
             await server.execute(f'CREATE DATABASE "{DATABASE}"')
         for database in (DATABASE, "postgres", "template1"):
@@ -40,12 +50,12 @@ async def set_up(url: str, passwords: Mapping[str, str]) -> None:
     await _set_up_schemas(_to(url, DATABASE))
 
 
-async def _set_up_role(server: asyncpg.Connection, role: str, password: str) -> None:
+async def _set_up_role(server: asyncpg.Connection, role: str, password: str, settings: Mapping[str, str]) -> None:
     if not await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
         await server.execute(f'CREATE ROLE "{role}" LOGIN')
     quoted = await server.fetchval("SELECT quote_literal($1::text)", password)
     await server.execute(f'ALTER ROLE "{role}" PASSWORD {quoted}')
-    for name, value in {"search_path": role, **ROLE_SETTINGS[role]}.items():
+    for name, value in settings.items():
         await server.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
 
 
@@ -53,6 +63,7 @@ async def _set_up_schemas(url: str) -> None:
     database = await asyncpg.connect(url)
     try:
         await database.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        await database.execute(f'GRANT CONNECT ON DATABASE "{DATABASE}" TO "{READ_ONLY_ROLE}"')
         for role in ROLE_SETTINGS:
             await database.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{DATABASE}" TO "{role}"')
             await database.execute(f'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"')

@@ -22,7 +22,7 @@ TAKES_AWAY: Final = {
     r"\bALTER (COLUMN )?\w+ (SET DATA )?TYPE\b": "gives a column another type",
     r"\bSET NOT NULL\b": "demands a value that it may leave out",
     r"\bADD (CONSTRAINT|CHECK|UNIQUE|PRIMARY KEY|FOREIGN KEY|EXCLUDE)\b": "refuses rows that it may write",
-    r"\bADD (COLUMN )?(?!CONSTRAINT)\w+ (?:(?!DEFAULT|GENERATED|,).)*NOT NULL(?!(?:(?!,).)*DEFAULT)": "demands one more",
+    r"\bADD (COLUMN )?(?!CONSTRAINT)\w+ (?:(?!DEFAULT|GENERATED|,).)*NOT NULL(?!(?:(?!,).)*DEFAULT)": "demands more",
     r"\bCREATE UNIQUE INDEX\b": "refuses rows that it may write",
     r"\bLOCK TABLE\b": "holds it up",
 }
