@@ -7,6 +7,7 @@ folders here. Kafka is run by deploy/compose/kafka/start.sh itself, on the jars 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -106,8 +107,7 @@ class Composed:
         folder = self._folder / f"secrets-of-{name}"
         folder.mkdir(exist_ok=True)
         for target, source in given.secrets.items():
-            (folder / target).unlink(missing_ok=True)
-            (folder / target).symlink_to(self.secrets / source)
+            shutil.copyfile(self.secrets / source, folder / target)
         image = {key: value for key, value in of_dockerfile().items() if key.startswith("SUPPLY_WATCH_")}
         here = {key: self._here(value, folder) for key, value in (image | given.variables).items()}
         return here | {f"SUPPLY_WATCH_{name.upper()}_HTTP_PORT": str(self.ports.of(name))}
