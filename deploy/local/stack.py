@@ -226,6 +226,11 @@ class Stack:
             except (PlanError, KafkaException) as error:
                 raise CannotStart(f"Kafka's topics and rights cannot be set up: {error}") from None
 
+    @property
+    def session_secret(self) -> str:
+        """What seals the sessions of browsers, of a stack that runs."""
+        return self._passwords["session"]
+
     def _passwords_of(self, system: str, *names: str) -> dict[str, str]:
         return {name: self._passwords[f"{system}-{name}"] for name in names}
 
