@@ -17,7 +17,7 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-proof test-long bench bench-long check-rules check-prometheus lint format documents tools release lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long check-rules check-prometheus lint format documents messages tools release lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
@@ -30,7 +30,7 @@ help: ## Tell what can be done
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
 	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its three parts"
-	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,rebuild,history,alerts,latency,ingest,edge"
+	@echo "  make bench: EVENTS=500000 ROUNDS=3 HISTORY=5000000 ONLY=rate,two,as_of,pages,rebuild,history,alerts,latency,ingest,edge"
 
 install: $(INSTALLED) ## Make .venv with every package, pinned by hash
 
@@ -91,6 +91,9 @@ format: $(INSTALLED) ## Format the code
 documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents, metrics and dashboards anew
 	@$(BIN)/python -m shared.events.write_schemas
 	@$(BIN)/python -m deploy.documents
+
+messages: $(INSTALLED) ## Gather what pages say into translations/vi.po, and name what is not translated
+	@$(BIN)/python -m shared.messages
 
 tools: $(TOOLS)/.installed ## Make build/tools with what builds and checks a release, pinned by hash
 

@@ -18,13 +18,14 @@ from bench.fill import fill
 from bench.ground import Ground
 from bench.ingest import ingest
 from bench.movements import Market
+from bench.pages import pages
 from bench.rebuild import rebuild
 from bench.registry import fill_registry
 from bench.report import contestant
 from bench.watch import Measured, TooShort, peak_memory_mb
 from deploy.local.progress import Steps
 
-RATE, TWO, AS_OF, REBUILD, HISTORY = OF_THE_LEDGER = ("rate", "two", "as_of", "rebuild", "history")
+RATE, TWO, AS_OF, PAGES, REBUILD, HISTORY = OF_THE_LEDGER = ("rate", "two", "as_of", "pages", "rebuild", "history")
 ALERTS, LATENCY = OF_ALERTS = ("alerts", "latency")
 INGEST, EDGE = WAYS_IN = ("ingest", "edge")
 ALL: Final = (*OF_THE_LEDGER, *OF_ALERTS, *WAYS_IN)
@@ -63,7 +64,7 @@ class Bench:
             self._rates()
         if TWO in self.asked.only:
             self._two()
-        if {AS_OF, REBUILD, HISTORY} & set(self.asked.only):
+        if {AS_OF, PAGES, REBUILD, HISTORY} & set(self.asked.only):
             self._past()
         if self._peaks:
             self.results["memory"] = {"supply_peak_mb": max(self._peaks)}
@@ -149,7 +150,7 @@ class Bench:
         with self._steps.step("registering the products"):
             fill_registry(self.ground.kafka, self.market.products)
         self.ground.fresh()
-        self._taken_in("taking in what is asked about", AS_OF in self.asked.only)
+        self._taken_in("taking in what is asked about", ask=True)
         if REBUILD in self.asked.only:
             with self._steps.step("rebuild"):
                 self.results[REBUILD] = rebuild(self.ground, self.expected)
@@ -162,10 +163,13 @@ class Bench:
         name = self.ground.start_service()
         try:
             measured = self._timed(title, lambda told: rate.taken_in(self.ground, name, self.expected, told))
-            if ask:
+            holds = (self.expected.records, self.market.products)
+            if ask and AS_OF in self.asked.only:
                 with self._steps.step("asking about the past") as detail:
-                    holds = (self.expected.records, self.market.products)
                     self.results[AS_OF] = as_of(self.ground, name, *holds, detail)
+            if ask and PAGES in self.asked.only:
+                with self._steps.step("looking at pages") as detail:
+                    self.results[PAGES] = pages(self.ground, name, *holds, detail)
             self._peaks.append(peak_memory_mb(self.ground, name))
         finally:
             self.ground.end(name)

@@ -28,6 +28,7 @@ from services.ingest.catalogue_examples import KafkaWayIn
 from services.ingest.settings import IngestSettings
 from services.supply import app as supply
 from services.supply.api import add_routes
+from services.supply.pages import add_pages
 from services.supply.settings import SupplySettings
 from shared import openapi
 from shared.settings import ROOT
@@ -65,6 +66,7 @@ def watching() -> Iterator[tuple[Path, str]]:
 def _supply(settings: SupplySettings) -> FastAPI:
     """Its routes alone: the rest of it needs the key that signs checkpoints."""
     app = create_app(settings, supply.TITLE, _no_life, dict)
+    add_pages(app)
     add_routes(app)
     return app
 

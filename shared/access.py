@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -19,7 +19,7 @@ from shared.errors import Fault, Problem
 from shared.kafka import security
 from shared.keys import PRODUCER, AccessRecord, Principal, key_hash, key_id_of
 from shared.rate import Rate
-from shared.sessions import Session
+from shared.sessions import Holder, Person, Session
 from shared.settings import ServiceSettings
 from shared.telemetry import logger
 
@@ -186,10 +186,24 @@ def session_principal(request: Request) -> Principal | None:
     session = Session.read(session_cookie(request))
     if session is None:
         return None
-    record = keys_of(request).record(session.key_id)
-    if record is None or not session.holds(session_secret(request), record, time.time()):
+    holder = _holder(request, session)
+    if holder is None or not session.holds(session_secret(request), holder, now_seconds(request)):
         return None
-    return _principal(record)
+    return holder.principal() if isinstance(holder, Person) else _principal(holder)
+
+
+def _holder(request: Request, session: Session) -> Holder | None:
+    """Whose session it says it is; a person only while the provider is one that we have."""
+    if session.key_id is not None:
+        return keys_of(request).record(session.key_id)
+    provider = getattr(request.app.state, "provider", None)
+    return None if provider is None else session.person(provider.identity)
+
+
+def now_seconds(request: Request) -> float:
+    """Real time, unix seconds."""
+    now: Callable[[], float] = request.app.state.now_seconds
+    return now()
 
 
 def unauthorized(detail: str) -> Problem:

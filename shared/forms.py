@@ -1,26 +1,38 @@
-"""Reads what an HTML form sends, and admits it only from a page of ours."""
+"""Reads what an HTML form sends, and admits it only from a page of ours; says who changes something, and why."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
-from fastapi import Request
+from fastapi import Depends, Query, Request
 
 from shared.access import Require, count, session_cookie, session_principal, session_secret, unauthorized
-from shared.errors import Fault, Problem
+from shared.audit import Author
+from shared.errors import Fault, Invalid, Problem
 from shared.keys import Principal
 from shared.sessions import is_form_token
 
 FORM: Final = "application/x-www-form-urlencoded"
 TOKEN_FIELD: Final = "csrf"
 MAX_FIELDS: Final = 50
+# A path of this service: not //elsewhere, nor anything that a browser takes for that.
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]*")
+REASON_FIELD: Final = "reason"
+REASON_MAX: Final = 1_000
+Reason = Annotated[str, Query(max_length=REASON_MAX, pattern=r"^[^\x00]*$", description="Why; it is kept in the audit")]
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name. Raises Problem 415 for another media type, 400 for no form."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if not is_form(request):
         detail = f"a form is {FORM}"
         raise Problem(415, "Unsupported Media Type", detail, [Fault("content-type", "media_type", detail)])
     try:
@@ -29,6 +41,11 @@ async def form_of(request: Request) -> dict[str, str]:
     except ValueError:  # not percent-encoded, not UTF-8, too many fields
         detail = "the form cannot be read"
         raise Problem(400, "Bad Request", detail, [Fault(None, "form", detail)]) from None
+
+
+def own_path(path: str, otherwise: str) -> str:
+    """`path` if it is one of this service, so that nobody is led elsewhere; else `otherwise`."""
+    return path if _OWN_PATH.fullmatch(path) else otherwise
 
 
 def check_token(request: Request, form: dict[str, str], cookie: str) -> None:
@@ -55,3 +72,26 @@ class RequireForm(Require):
 
 def require_form(*roles: str) -> RequireForm:
     return RequireForm(roles)
+
+
+def require_author(*roles: str) -> Callable[..., Awaitable[Author]]:
+    """A dependency for what a person changes: admits these roles by key or by a form of ours, and says who and why.
+
+    The reason is `?reason=`, or a form's field of that name.
+    """
+    admitted = Depends(require_form(*roles))
+
+    async def author(request: Request, principal: Principal = admitted, reason: Reason = "") -> Author:
+        return Author.of(principal, reason or await _reason_of_form(request))
+
+    return author
+
+
+async def _reason_of_form(request: Request) -> str:
+    """Empty if there is no form, or it says none. Raises Invalid for more than is kept."""
+    if not is_form(request):
+        return ""
+    reason = (await form_of(request)).get(REASON_FIELD, "").strip()
+    if len(reason) > REASON_MAX or "\0" in reason:
+        raise Invalid([Fault(REASON_FIELD, "length", f"a reason has at most {REASON_MAX} characters, and no NUL")])
+    return reason

@@ -14,6 +14,7 @@ PRODUCER: Final = "producer"
 VIEWER: Final = "viewer"
 OPERATOR: Final = "operator"
 ADMIN: Final = "admin"
+PEOPLE: Final = (VIEWER, OPERATOR, ADMIN)
 
 KEY_PREFIX: Final = "sw"
 KEY_ID_LENGTH: Final = 12

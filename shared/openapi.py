@@ -118,7 +118,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:
 
 
 def _complete(operation: dict[str, Any], path: str, route: RouteContext) -> None:
-    roles = _roles(route.dependant)
+    roles = roles_of(route.dependant)
     responses: dict[str, Any] = operation["responses"]
     expected: set[str] = {status for status in responses if status >= "400"} - {"422"}
     if roles is not None:
@@ -138,11 +138,11 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext) -> None
         operation.pop("summary", None)
 
 
-def _roles(dependant: Dependant) -> frozenset[str] | None:
+def roles_of(dependant: Dependant) -> frozenset[str] | None:
     """The roles that a route asks for, whatever it depends on by way of others; None if it asks for no key."""
     if isinstance(dependant.call, Require):
         return frozenset(dependant.call.roles)
-    found = [roles for inner in dependant.dependencies if (roles := _roles(inner)) is not None]
+    found = [roles for inner in dependant.dependencies if (roles := roles_of(inner)) is not None]
     return frozenset.intersection(*found) if found else None
 
 

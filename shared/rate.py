@@ -23,10 +23,12 @@ class Rate:
         per_second: float,
         burst: int,
         *,
+        whose: str = "a key",
         now_seconds: Callable[[], float] = time.monotonic,
         max_keys: int = MAX_KEYS,
     ) -> None:
         self._what, self._per_second, self._burst, self._max_keys = what, per_second, burst, max_keys
+        self._whose = whose
         self._now_seconds = now_seconds
         self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when that was; in the order of last use
 
@@ -45,12 +47,19 @@ class Rate:
         if not enough:
             raise self._exceeded((amount - left) / self._per_second)
 
+    def give_back(self, key: str, amount: int = 1) -> None:
+        """Puts `amount` back: what it was taken for does not count."""
+        if key in self._buckets:
+            left, at = self._buckets[key]
+            self._buckets[key] = (min(self._burst, left + amount), at)
+
     def __len__(self) -> int:
         """How many keys are remembered."""
         return len(self._buckets)
 
     def _exceeded(self, missing_seconds: float) -> Problem:
-        detail = f"more than {self._per_second:g} {self._what} a second and {self._burst} at once, which a key may send"
+        allowed = f"{self._per_second:g} {self._what} a second and {self._burst} at once"
+        detail = f"more than {allowed}, which {self._whose} may send"
         return Problem(
             429,
             "Too Many Requests",

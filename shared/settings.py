@@ -6,9 +6,10 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from shared.clock import Clock, parse_clock
@@ -24,6 +25,9 @@ class ServiceSettings(BaseSettings):
     http_host: str
     http_port: int = Field(ge=0, le=65535)
     public_url: str
+    links_supply_url: str
+    links_alerts_url: str
+    links_ingest_url: str
     body_limit_bytes: int = Field(gt=0)
     page_limit: int = Field(gt=0, le=10_000)
     rate_requests_per_second: float = Field(gt=0)
@@ -43,7 +47,19 @@ class ServiceSettings(BaseSettings):
 
     clock: str
     session_secret: SecretStr
-    session_hours: float = Field(gt=0)
+    session_hours: float = Field(gt=0, le=8)
+    sign_in_failures_per_minute: float = Field(gt=0)
+    sign_in_failures_burst: int = Field(gt=0)
+    trusted_proxies: str
+
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str
+    oidc_scope: str
+    oidc_roles_claim: str
+    oidc_roles: dict[str, Literal["viewer", "operator", "admin"]]
+
     instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     log_level: str
 
@@ -52,6 +68,27 @@ class ServiceSettings(BaseSettings):
     def _is_a_clock(cls, value: str) -> str:
         parse_clock(value)
         return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        """Plain http is for a provider on the same machine."""
+        found = urlsplit(value)
+        loopback = found.scheme == "http" and found.hostname in ("127.0.0.1", "localhost", "::1")
+        if value and not loopback and (found.scheme != "https" or not found.hostname):
+            raise ValueError("a provider is reached by https://")
+        return value
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _goes_with_a_provider(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("oidc_issuer") and not value:
+            raise ValueError("a provider (oidc_issuer) knows us by it")
+        return value
+
+    def services(self) -> dict[str, str]:
+        """Where the pages of the three services are, by name."""
+        return {"supply": self.links_supply_url, "alerts": self.links_alerts_url, "ingest": self.links_ingest_url}
 
     def domain_clock(self) -> Clock:
         return parse_clock(self.clock)

@@ -1,22 +1,28 @@
-"""Lets a person sign in at a browser with a key, and out again: /sign-in and /sign-out of every service.
+"""Lets a person sign in at a browser and out again: /sign-in and /sign-out of every service.
 
-The cookie is one for the host: browsers send it to all three services, whatever their ports.
+With a key, with the one-time token of a link, or, where a provider is set, by that (sign_in_oidc.py). The cookie is one
+for the host: browsers send it to all three services, whatever their ports.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from shared.access import SESSION_COOKIE, keys_of, session_cookie, session_secret
+from shared import session_start, sign_in_oidc
+from shared.access import SESSION_COOKIE, keys_of, now_seconds, session_cookie, session_secret
+from shared.attempts import Attempts, begun
+from shared.errors import PROBLEM_MEDIA_TYPE
 from shared.forms import FORM, check_token, form_of
+from shared.json_schema import COMPONENTS
 from shared.keys import key_id_of
+from shared.language import translatable
 from shared.pages import SIGN_IN, Pages
-from shared.sessions import Session, form_token, nonce
+from shared.session_start import cookie_options
+from shared.sessions import Link, UsedLinks, form_token, nonce
 from shared.settings import ServiceSettings
 
 SIGN_OUT: Final = "/sign-out"
@@ -24,15 +30,23 @@ SIGN_OUT: Final = "/sign-out"
 FORM_COOKIE: Final = "supply_watch_form"
 FORM_SECONDS: Final = 3600
 _FORM_COOKIE: Final = re.compile(r"[\w-]{22}", re.ASCII)
-# A path of this service: not //elsewhere, nor anything that a browser takes for that.
-_OWN_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 _FIELDS: Final[dict[str, dict[str, str]]] = {name: {"type": "string"} for name in ("csrf", "key", "next")}
+
+_ASKED_AGAIN: Final[dict[str, Any]] = {
+    "description": "The form once more, with why",
+    "content": {
+        "text/html": {"schema": {"type": "string"}},
+        PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}},
+    },
+}
 
 
 def _redirect(*refusals: int) -> dict[str, Any]:
     """What a route says of itself that leads on to the next page, or answers with a problem."""
     answers: dict[int | str, dict[str, Any]] = {status: {} for status in refusals}
     answers[303] = {"description": "Done; on to the next page"}
+    if 401 in answers:
+        answers[401] = _ASKED_AGAIN
     return {"status_code": 303, "response_class": RedirectResponse, "responses": answers}
 
 
@@ -43,40 +57,57 @@ def _form(*fields: str) -> dict[str, Any]:
 
 def add_to(app: FastAPI) -> None:
     """To be called after `pages.add_to`."""
-    app.include_router(router(app.state.settings, app.state.pages))
+    settings: ServiceSettings = app.state.settings
+    app.state.attempts = Attempts(settings.sign_in_failures_per_minute, settings.sign_in_failures_burst)
+    app.include_router(router(settings, app.state.pages))
+    sign_in_oidc.add_to(app)
 
 
 def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
     routes = APIRouter()
-    cookie: dict[str, Any] = {"httponly": True, "samesite": "lax", "secure": settings.public_url.startswith("https:")}
+    cookie, used = cookie_options(settings), UsedLinks()
 
     def ask(request: Request, status: int, wanted: str, fault: str | None) -> Response:
         found = request.cookies.get(FORM_COOKIE, "")
         tied = found if _FORM_COOKIE.fullmatch(found) else nonce()
         token = form_token(session_secret(request), tied)
-        page = pages.show(request, "sign_in.html", status, wanted=wanted, fault=fault, form=token)
+        provider = settings.oidc_name if settings.oidc_issuer else None
+        page = pages.show(request, "sign_in.html", status, wanted=wanted, fault=fault, form=token, provider=provider)
         page.set_cookie(FORM_COOKIE, tied, max_age=FORM_SECONDS, **cookie)
         return page
 
-    @routes.get(SIGN_IN, response_class=HTMLResponse)
-    async def sign_in_page(request: Request, wanted: Annotated[str, Query(alias="next")] = "") -> Response:
-        """The form that takes a key."""
-        return ask(request, 200, wanted, None)
+    def by_link(request: Request, token: str, wanted: str) -> Response:
+        """Each token once; its form is of our own making, so nobody guesses one, and failures are counted alike."""
+        link, now = Link.read(token), now_seconds(request)
+        attempt = begun(request, link.key_id if link else None)
+        record = keys_of(request).record(link.key_id) if link else None
+        good = link is not None and link.holds(session_secret(request), record, settings.SERVICE, now)
+        if not good or link is None or record is None or not used.take(link, now):
+            return ask(request, 401, wanted, translatable("This link is too old, or was used before."))
+        attempt.succeeded()
+        return session_start.begin(request, record, wanted)
 
-    @routes.post(SIGN_IN, openapi_extra=_form("csrf", "key"), **_redirect(401, 403, 415, 503))
+    @routes.get(SIGN_IN, response_class=HTMLResponse, responses={401: _ASKED_AGAIN, 429: {}, 503: {}})
+    async def sign_in_page(
+        request: Request, wanted: Annotated[str, Query(alias="next")] = "", token: str | None = None
+    ) -> Response:
+        """The form that takes a key; with the one-time `token` of a link, the beginning of a session."""
+        return ask(request, 200, wanted, None) if token is None else by_link(request, token, wanted)
+
+    @routes.post(SIGN_IN, openapi_extra=_form("csrf", "key"), **_redirect(401, 403, 415, 429, 503))
     async def sign_in(request: Request) -> Response:
         """Begins a session."""
         form = await form_of(request)
         check_token(request, form, request.cookies.get(FORM_COOKIE, ""))
         cache, key = keys_of(request), form.get("key", "").strip()
-        record = cache.record(key_id_of(key) or "")
+        key_id = key_id_of(key)
+        attempt = begun(request, key_id)
+        record = cache.record(key_id or "")
         wanted = form.get("next", "")
         if record is None or cache.principal(key) is None:
-            return ask(request, 401, wanted, "This key is not valid.")
-        seconds = int(settings.session_hours * 3600)
-        session = Session.begin(session_secret(request), record, int(time.time()) + seconds)
-        onward = RedirectResponse(wanted if _OWN_PATH.fullmatch(wanted) else pages.home, 303)
-        onward.set_cookie(SESSION_COOKIE, session.cookie(), max_age=seconds, **cookie)
+            return ask(request, 401, wanted, translatable("This key is not valid."))
+        attempt.succeeded()
+        onward = session_start.begin(request, record, wanted)
         onward.delete_cookie(FORM_COOKIE, **cookie)
         return onward
 

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import PROBLEM_MEDIA_TYPE, Fault, Invalid, Problem, Transient
 from shared.faults import of_parameters
+from shared.headers import Careful
 from shared.http_protocol import BoundedHttp
 from shared.rate import Rate
 from shared.settings import ServiceSettings
@@ -50,7 +51,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readiness: Readiness) -> FastAPI:
     """An application with everything the services share; `readiness` names each part and whether it is there."""
     app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.settings = settings
+    app.state.settings, app.state.now_seconds = settings, time.time
     app.state.requests = Rate("requests", settings.rate_requests_per_second, settings.rate_requests_burst)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Invalid, _invalid)
@@ -61,6 +62,7 @@ def create_app(settings: ServiceSettings, title: str, lifespan: Lifespan, readin
     app.add_exception_handler(Exception, _bug)
     _add_open_routes(app, readiness)
     app.add_middleware(_BodyLimit, limit_bytes=settings.body_limit_bytes)
+    app.add_middleware(Careful, https=settings.public_url.startswith("https:"))
     app.add_middleware(_Measured, service=settings.SERVICE)
     return app
 
@@ -95,7 +97,12 @@ def _add_open_routes(app: FastAPI, readiness: Readiness) -> None:
 
 async def serve(app: FastAPI, settings: ServiceSettings) -> None:
     """Serves until SIGTERM or SIGINT, then lets what runs finish within the shutdown timeout."""
-    config = uvicorn.Config(
+    await _Server(serving(app, settings), settings.shutdown_timeout_seconds).serve()
+
+
+def serving(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    """How uvicorn serves: with bounds, and believing whoever forwards a request only where the settings name it."""
+    return uvicorn.Config(
         app,
         host=settings.http_host,
         port=settings.http_port,
@@ -104,11 +111,12 @@ async def serve(app: FastAPI, settings: ServiceSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout_seconds / 2)),
     )
-    await _Server(config, settings.shutdown_timeout_seconds).serve()
 
 
 class _Server(uvicorn.Server):

@@ -47,6 +47,7 @@ def service(name: str, instance: int, http_port: int, around: Surroundings) -> C
         "HTTP_HOST": HOST,
         "HTTP_PORT": str(http_port),
         "PUBLIC_URL": f"http://{HOST}:{http_port}",
+        **{f"LINKS_{other.upper()}_URL": around.ports.url(other) for other in ("supply", "alerts", "ingest")},
         "DATABASE_URL": around.database_url,
         "KAFKA_BOOTSTRAP": around.kafka_bootstrap,
         "KAFKA_SECURITY_PROTOCOL": SECURITY_PROTOCOL,
@@ -78,7 +79,7 @@ def _own(name: str, around: Surroundings) -> dict[str, str]:
             "CHECKPOINT_DIR": str(around.run_dir / "checkpoints"),
             "CHECKPOINT_KEY_FILE": str(checkpoint_key(around.run_dir)),
         }
-    return {"RULES_DIR": str(ROOT / "deploy" / "rules"), "LINKS_SUPPLY_URL": around.ports.url("supply")}
+    return {"RULES_DIR": str(ROOT / "deploy" / "rules")}
 
 
 def checkpoint_key(run_dir: RunDir) -> Path:

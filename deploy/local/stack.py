@@ -226,6 +226,11 @@ class Stack:
             except (PlanError, KafkaException) as error:
                 raise CannotStart(f"Kafka's topics and rights cannot be set up: {error}") from None
 
+    @property
+    def session_secret(self) -> str:
+        """What seals the sessions of browsers, of a stack that runs."""
+        return self._passwords["session"]
+
     def _passwords_of(self, system: str, *names: str) -> dict[str, str]:
         return {name: self._passwords[f"{system}-{name}"] for name in names}
 
@@ -375,6 +380,10 @@ class Stack:
         if wait:
             self.wait_ready(spec.name)
         return spec.name
+
+    def service_spec(self, name: str, *, instance: int = 1, http_port: int | None = None) -> ChildSpec:
+        """How an instance of a service is run here; started by `children.start_child`."""
+        return self._service(name, instance, http_port or self.ports.of(name) + instance - 1)
 
     def end_service(self, name: str) -> None:
         """Stops an instance that `spawn_service` started, and forgets it."""

@@ -14,8 +14,10 @@ from deploy.local.faults import Cancelled, CannotStart
 from deploy.local.growing import GrowingFile
 from deploy.local.progress import shown
 from deploy.local.receiver import told_of
+from deploy.local.sign_in_link import HOME, sign_in_link
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.watching import ABSENT, GRAFANA, PROGRAMS
+from shared.keys import ADMIN
 
 STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OK: Final = 0
@@ -80,6 +82,14 @@ def _where(stack: Stack, name: str) -> str:
     return "does not run: see its log" if name in stack.watchers.installed() else ABSENT[name]
 
 
+def _way_in(stack: Stack) -> list[tuple[str, str]]:
+    """The link that opens the pages; whoever comes too late signs in with a key."""
+    admin, url = stack.credentials["keys"].get(ADMIN), stack.credentials[HOME]
+    if admin is None or HOME not in stack.options.services:
+        return []
+    return [("sign in (once, soon)", sign_in_link(stack.session_secret, admin, url))]
+
+
 def tell(stack: Stack, console: Console) -> None:
     """Where everything is."""
     found = stack.credentials
@@ -90,6 +100,7 @@ def tell(stack: Stack, console: Console) -> None:
         ("webhooks arrive at", found["receiver"]["url"]),
         *((name, _where(stack, name)) for name in PROGRAMS),
         ("clock", stack.clock),
+        *_way_in(stack),
         ("keys and passwords", str(stack.run_dir.credentials)),
         ("logs", str(stack.run_dir.logs)),
     ]

@@ -1,5 +1,4 @@
-"""Makes the database, for each service a role that owns the schema of its own name and has no other right, and one
-that only reads.
+"""Makes the database, for each service a role that owns the schema of its own name, and one that reads for Grafana.
 
 Safe to run again: what is there is brought to what stands here, and nothing is taken from a schema.
 """
@@ -64,10 +63,10 @@ async def _set_up_schemas(url: str) -> None:
     database = await asyncpg.connect(url)
     try:
         await database.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        await database.execute(f'GRANT CONNECT ON DATABASE "{DATABASE}" TO "{READ_ONLY_ROLE}"')
         for role in ROLE_SETTINGS:
             await database.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{DATABASE}" TO "{role}"')
             await database.execute(f'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"')
-        await database.execute(f'GRANT CONNECT ON DATABASE "{DATABASE}" TO "{READ_ONLY_ROLE}"')
     finally:
         await database.close()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from deploy.release.requirements import read_lock, written
 
 TIMEOUT_SECONDS: Final = 180.0
 
@@ -21,17 +24,28 @@ class Verdict:
 
 
 def audit(program: Path, requirements: Path, report: Path) -> Verdict:
-    """Runs pip-audit on hashed requirements, which it need not install; keeps its answer in `report`, if it has one."""
+    """Runs pip-audit on hashed requirements, which it need not install; keeps its answer in `report`, if it has one.
+
+    The first package is asked about by itself: where that cannot be answered, the others are not asked.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as one:
+        one.write(written(read_lock(requirements.read_text(encoding="utf-8"))[:1]))
+        one.flush()
+        _, verdict = _asked(program, Path(one.name))
+    if verdict.asked:
+        told, verdict = _asked(program, requirements)
+        report.write_text(told, encoding="utf-8")
+    return verdict
+
+
+def _asked(program: Path, requirements: Path) -> tuple[str, Verdict]:
     options = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json")
     command = [str(program), "--requirement", str(requirements), *options]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        return unasked(f"no answer within {TIMEOUT_SECONDS:.0f} s")
-    verdict = judged(done.stdout, done.stderr)
-    if verdict.asked:
-        report.write_text(done.stdout, encoding="utf-8")
-    return verdict
+        return "", unasked(f"no answer within {TIMEOUT_SECONDS:.0f} s")
+    return done.stdout, judged(done.stdout, done.stderr)
 
 
 def judged(stdout: str, stderr: str) -> Verdict:

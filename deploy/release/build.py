@@ -40,12 +40,12 @@ class CannotRelease(Exception):
 
 def package(out: Path) -> Path:
     """Writes sdist and wheel of this source into `out`; the wheel."""
-    run(str(TOOLS / "python"), "-m", "hatchling", "build", "-d", str(out), SOURCE_DATE_EPOCH=_commit_time())
+    run(str(TOOLS / "python"), "-m", "hatchling", "build", "-d", str(out), quiet=True, SOURCE_DATE_EPOCH=commit_time())
     (wheel,) = out.glob("*.whl")
     return wheel
 
 
-def _commit_time() -> str:
+def commit_time() -> str:
     """Seconds of the commit that is built; outside a checkout a fixed moment that a zip archive can hold."""
     command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     try:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.alerts.alert import Severity, State
+from services.alerts.alert import Alert, Severity, State
 from services.alerts.lifecycle import NotAcknowledgeable
 from services.alerts.parts import Parts, parts
 from services.alerts.requests import MomentCursor, Name, body_of, identity, listing, not_found
 from services.alerts.store.alerts import NotFound
 from shared.access import require
+from shared.audit import Author
 from shared.errors import Fault, Problem
+from shared.forms import require_author
 from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
 from shared.openapi import json_body
 from shared.web import Limit, decode_cursor, json_response
 
 router = APIRouter()
 Reader = Annotated[Principal, Depends(require(VIEWER, OPERATOR, ADMIN))]
-Operator = Annotated[Principal, Depends(require(OPERATOR, ADMIN))]
+Operator = Annotated[Author, Depends(require_author(OPERATOR, ADMIN))]
 Running = Annotated[Parts, Depends(parts)]
 
 
 class Acknowledgement(BaseModel):
-    """The body of POST /alerts/{id}/acknowledge; it may be left out."""
+    """The body of POST /alerts/{id}/acknowledge; it may be left out. `why` is another way to say `?reason=`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,12 +69,7 @@ async def one_alert(alert: str, running: Running, _: Reader) -> Response:
 async def acknowledge(alert: str, request: Request, running: Running, caller: Operator) -> Response:
     """200 with the alert, also if it already was acknowledged; 409 unless it is firing."""
     body = await body_of(request, Acknowledgement)
-    try:
-        after = await running.alerts.acknowledge(identity(alert, "alert"), caller.name, body.why)
-    except NotFound:
-        raise not_found("alert", alert) from None
-    except NotAcknowledgeable as error:
-        raise Problem(409, "Conflict", str(error), [Fault("state", "not_firing", str(error))]) from None
+    after = await acknowledged(alert, running, replace(caller, reason=body.why or caller.reason))
     return json_response(after.as_json())
 
 
@@ -84,3 +82,13 @@ async def list_rules(running: Running, _: Reader) -> Response:
     refused = [fault.as_json() for fault in running.rule_watch.faults]
     answer = {"digest": rules.digest, "items": items, "inhibitions": inhibitions, "refused": refused, "next": None}
     return json_response(answer)
+
+
+async def acknowledged(alert: str, running: Parts, author: Author) -> Alert:
+    """The alert after it. Raises Problem 404, 409 unless it is firing."""
+    try:
+        return await running.alerts.acknowledge(identity(alert, "alert"), author)
+    except NotFound:
+        raise not_found("alert", alert) from None
+    except NotAcknowledgeable as error:
+        raise Problem(409, "Conflict", str(error), [Fault("state", "not_firing", str(error))]) from None

@@ -9,6 +9,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Final
 
 import uvloop
 from fastapi import FastAPI
@@ -19,6 +21,8 @@ from services.alerts.delivery import Deliveries, Limits
 from services.alerts.destination import Policy
 from services.alerts.health import Health
 from services.alerts.names import Names
+from services.alerts.pages import alert, deliveries, endpoints, inbox, silences
+from services.alerts.pages.words import LINKS, WORDS
 from services.alerts.parts import Parts
 from services.alerts.pipeline import Pipeline
 from services.alerts.queries import Queries
@@ -37,17 +41,21 @@ from services.alerts.store.recovery import Recovery
 from services.alerts.store.silences import SilenceStore
 from services.alerts.timers import Timers
 from services.alerts.wakeups import Wakeups
-from shared import openapi
+from shared import audit_api, openapi, pages, sign_in
 from shared.access import AccessCache
+from shared.audit import AuditLog
 from shared.database import engine as open_engine
 from shared.database import migrate
 from shared.errors import Invalid, Transient
 from shared.lease import Lease
+from shared.pages import Pages
 from shared.patience import patiently
 from shared.telemetry import logger, set_up_logging
+from shared.transactions import transaction
 from shared.web import create_app, serve, stop_tasks
 
 RELAY_LEASE = "relay"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 
 log = logger(__name__)
 
@@ -67,8 +75,14 @@ class Service:
     def app(self) -> FastAPI:
         app = create_app(self.settings, "Supply Watch: alerts", self.lifespan, self.readiness)
         app.state.access = self.access
+        shown = Pages("alerts", TEMPLATES, LINKS, self.settings.services(), WORDS)
+        pages.add_to(app, shown)
+        sign_in.add_to(app)
+        for browsers in (inbox, alert, silences, endpoints, deliveries):
+            app.include_router(browsers.router(shown))
         for routes in (alerts_api, silences_api, endpoints_api, deliveries_api):
             app.include_router(routes.router)
+        audit_api.add_to(app)
         openapi.add_route(app)
         return app
 
@@ -85,6 +99,7 @@ class Service:
         asyncio.get_running_loop().set_exception_handler(self._on_exception)
         engine = open_engine(self.settings)
         self.parts = app.state.parts = self._assemble(engine)
+        app.state.audit = AuditLog(lambda: transaction(engine))
         self._start(self.parts)
         try:
             yield

@@ -9,9 +9,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from services.alerts.alerts_api import Operator, Reader, Running
+from services.alerts.parts import Parts
 from services.alerts.requests import NumberCursor, identity, listing, not_found
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.recovery import Removed
+from shared.audit import Author
 from shared.errors import Fault, Problem
 from shared.web import Limit, decode_cursor, json_response
 
@@ -47,11 +49,16 @@ async def one_delivery(delivery: str, running: Running, _: Reader) -> Response:
 )
 async def resend(delivery: str, running: Running, caller: Operator) -> Response:
     """202: it is sent now with the same webhook-id, and by the schedule again if that fails."""
+    await send_again(delivery, running, caller)
+    return json_response({"delivery": delivery}, 202, {"Location": f"/deliveries/{delivery}"})
+
+
+async def send_again(delivery: str, running: Parts, author: Author) -> None:
+    """Raises Problem 404, 409."""
     try:
-        await running.recovery.resend(identity(delivery, "delivery"), caller.name)
+        await running.recovery.resend(identity(delivery, "delivery"), author)
     except NotFound:
         raise not_found("delivery", delivery) from None
     except Removed:
         detail = "its endpoint was removed"
         raise Problem(409, "Conflict", detail, [Fault("endpoint", "removed", detail)]) from None
-    return json_response({"delivery": delivery}, 202, {"Location": f"/deliveries/{delivery}"})

@@ -21,6 +21,7 @@ from services.alerts.requests import MomentCursor, body_of, identity, listing, m
 from services.alerts.rows import filter_columns
 from services.alerts.signature import new_secret
 from services.alerts.store.alerts import NotFound
+from shared.audit import Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid
 from shared.events.fields import AS_TUPLE
@@ -97,7 +98,74 @@ async def list_endpoints(running: Running, _: Reader, limit: Limit, cursor: str 
 @router.post("/endpoints", status_code=201, openapi_extra=json_body(NewEndpoint))
 async def create_endpoint(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the endpoint and, this once, its `secret`."""
-    body = await body_of(request, NewEndpoint)
+    endpoint = await create(await body_of(request, NewEndpoint), running, caller)
+    location = {"Location": f"/endpoints/{endpoint.id}"}
+    return json_response({**endpoint.as_json(), "secret": endpoint.secret}, 201, location)
+
+
+@router.get("/endpoints/{endpoint}")
+async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
+    return json_response((await found(endpoint, running)).as_json())
+
+
+@router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
+async def change_endpoint(endpoint: str, request: Request, running: Running, caller: Operator) -> Response:
+    body = await body_of(request, EndpointChanges)
+    return json_response((await change(endpoint, body, running, caller)).as_json())
+
+
+@router.delete("/endpoints/{endpoint}", status_code=204)
+async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
+    """204; what was still to be delivered to it has failed."""
+    await remove(endpoint, running, caller)
+    return Response(status_code=204)
+
+
+@router.post("/endpoints/{endpoint}/enable")
+async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
+    """200 with the endpoint; what waited for it is sent now."""
+    return json_response((await enable(endpoint, running, caller)).as_json())
+
+
+@router.post("/endpoints/{endpoint}/rotate-secret")
+async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Response:
+    """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
+    changed = await rotate(endpoint, running, caller)
+    until = changed.former_secret_until
+    return json_response(
+        {**changed.as_json(), "secret": changed.secret, "former_secret_until": until and until.isoformat()}
+    )
+
+
+@router.post("/endpoints/{endpoint}/test", status_code=202)
+async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
+    """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
+    delivery = await send_test(endpoint, running, caller)
+    return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
+
+
+@router.post("/endpoints/{endpoint}/recover", status_code=202)
+async def recover(endpoint: str, since: datetime, running: Running, caller: Operator) -> Response:
+    """202 with how many messages since then are sent that failed, or were told while it was disabled.
+
+    At most so many at once: `next` is the time to ask for again, null when that was all.
+    """
+    done = await running.recovery.recover(await found(endpoint, running), moment("since", since), caller)
+    following = None if done.following is None else rfc3339(done.following)
+    return json_response({"recovered": done.count, "next": following}, 202)
+
+
+@router.get("/endpoints/{endpoint}/stats")
+async def endpoint_stats(
+    endpoint: str, running: Running, _: Reader, hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24
+) -> Response:
+    """What came of its deliveries and attempts of the last hours."""
+    chosen = await found(endpoint, running)
+    return json_response({"endpoint": str(chosen.id), "hours": hours, **await stats(chosen, hours, running)})
+
+
+async def create(body: NewEndpoint, running: Parts, author: Author) -> Endpoint:
+    """The new endpoint. Raises Invalid."""
     check_headers(body.headers)
     await check_url(body.url, running.names, running.policy)
     endpoint = Endpoint(
@@ -117,96 +185,67 @@ async def create_endpoint(request: Request, running: Running, caller: Operator) 
         failing_since=None,
         created_at=running.clock.real_now(),
     )
-    await running.endpoints.add(endpoint, caller.name)
-    location = {"Location": f"/endpoints/{endpoint.id}"}
-    return json_response({**endpoint.as_json(), "secret": endpoint.secret}, 201, location)
+    await running.endpoints.add(endpoint, author)
+    return endpoint
 
 
-@router.get("/endpoints/{endpoint}")
-async def one_endpoint(endpoint: str, running: Running, _: Reader) -> Response:
-    return json_response((await _found(endpoint, running)).as_json())
-
-
-@router.patch("/endpoints/{endpoint}", openapi_extra=json_body(EndpointChanges))
-async def change_endpoint(endpoint: str, request: Request, running: Running, caller: Operator) -> Response:
-    body = await body_of(request, EndpointChanges)
+async def change(endpoint: str, body: EndpointChanges, running: Parts, author: Author) -> Endpoint:
+    """The endpoint after it. Raises Invalid, Problem 404."""
     check_headers(body.headers or {})
     if body.url is not None:
         await check_url(body.url, running.names, running.policy)
     columns = _columns(body)
     if not columns:
-        return json_response((await _found(endpoint, running)).as_json())
+        return await found(endpoint, running)
     try:
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
+        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
-    return json_response(changed.as_json())
 
 
-@router.delete("/endpoints/{endpoint}", status_code=204)
-async def remove_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
-    """204; what was still to be delivered to it has failed."""
+async def found(endpoint: str, running: Parts) -> Endpoint:
+    """Raises Problem 404."""
+    there = await running.queries.endpoint(identity(endpoint, "endpoint"))
+    if there is None:
+        raise not_found("endpoint", endpoint)
+    return there
+
+
+async def remove(endpoint: str, running: Parts, author: Author) -> None:
+    """Raises Problem 404."""
     try:
-        await running.endpoints.remove(identity(endpoint, "endpoint"), caller.name)
+        await running.endpoints.remove(identity(endpoint, "endpoint"), author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
-    return Response(status_code=204)
 
 
-@router.post("/endpoints/{endpoint}/enable")
-async def enable_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
-    """200 with the endpoint; what waited for it is sent now."""
+async def enable(endpoint: str, running: Parts, author: Author) -> Endpoint:
+    """The endpoint, to which what waited is sent now. Raises Problem 404."""
+    columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
     try:
-        columns = {"enabled": True, "disabled_reason": None, "failing_since": None}
-        changed = await running.endpoints.change(identity(endpoint, "endpoint"), columns, caller.name)
+        return await running.endpoints.change(identity(endpoint, "endpoint"), columns, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
-    return json_response(changed.as_json())
 
 
-@router.post("/endpoints/{endpoint}/rotate-secret")
-async def rotate_secret(endpoint: str, running: Running, caller: Operator) -> Response:
-    """200 with the new `secret`; the former one signs beside it until `former_secret_until`."""
+async def rotate(endpoint: str, running: Parts, author: Author) -> Endpoint:
+    """The endpoint with a new secret. Raises Problem 404."""
     overlap = timedelta(hours=running.settings.secret_overlap_hours)
     try:
-        changed = await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, caller.name)
+        return await running.endpoints.rotate(identity(endpoint, "endpoint"), new_secret(), overlap, author)
     except NotFound:
         raise not_found("endpoint", endpoint) from None
-    until = changed.former_secret_until
-    return json_response(
-        {**changed.as_json(), "secret": changed.secret, "former_secret_until": until and until.isoformat()}
-    )
 
 
-@router.post("/endpoints/{endpoint}/test", status_code=202)
-async def test_endpoint(endpoint: str, running: Running, caller: Operator) -> Response:
-    """202 with the id of a delivery whose outcome GET /deliveries/{id} tells."""
-    found = await _found(endpoint, running)
-    delivery = await running.endpoints.send_test(found, _sample(running.clock.now(), caller.name))
-    return json_response({"delivery": str(delivery)}, 202, {"Location": f"/deliveries/{delivery}"})
+async def send_test(endpoint: str, running: Parts, author: Author) -> uuid.UUID:
+    """The id of the delivery. Raises Problem 404."""
+    there, sample = await found(endpoint, running), _sample(running.clock.now(), author.name)
+    return await running.endpoints.send_test(there, sample, author)
 
 
-@router.post("/endpoints/{endpoint}/recover", status_code=202)
-async def recover(endpoint: str, since: datetime, running: Running, caller: Operator) -> Response:
-    """202 with how many messages since then are sent that failed, or were told while it was disabled.
-
-    At most so many at once: `next` is the time to ask for again, null when that was all.
-    """
-    found = await _found(endpoint, running)
-    done = await running.recovery.recover(found, moment("since", since), caller.name)
-    following = None if done.following is None else rfc3339(done.following)
-    return json_response({"recovered": done.count, "next": following}, 202)
-
-
-@router.get("/endpoints/{endpoint}/stats")
-async def endpoint_stats(
-    endpoint: str, running: Running, _: Reader, hours: Annotated[int, Query(ge=1, le=HOURS_MAX)] = 24
-) -> Response:
+async def stats(endpoint: Endpoint, hours: int, running: Parts) -> dict[str, Any]:
     """What came of its deliveries and attempts of the last hours."""
-    found = await _found(endpoint, running)
-    since = running.clock.real_now() - timedelta(hours=hours)
-    figures = await running.queries.stats(found.id, since)
-    return json_response({"endpoint": str(found.id), "hours": hours, **figures})
+    return await running.queries.stats(endpoint.id, running.clock.real_now() - timedelta(hours=hours))
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -225,13 +264,6 @@ async def check_url(url: str, names: Names, policy: Policy) -> None:
         check(addresses, policy, plain=goal.plain)
     elif goal.plain and not policy.allow_http and not policy.allowed:
         raise Invalid([Fault("url", "destination", "plain http is not allowed; use https")])
-
-
-async def _found(endpoint: str, running: Parts) -> Endpoint:
-    found = await running.queries.endpoint(identity(endpoint, "endpoint"))
-    if found is None:
-        raise not_found("endpoint", endpoint)
-    return found
 
 
 def _columns(body: EndpointChanges) -> dict[str, Any]:

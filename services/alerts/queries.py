@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Executable, case, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
@@ -17,8 +17,8 @@ from services.alerts.endpoint import Endpoint
 from services.alerts.muting import Silence
 from services.alerts.rows import alert_of, endpoint_of, silence_of
 from services.alerts.tables import AlertRow, AttemptRow, ChangeRow, DeliveryRow, EndpointRow, PositionRow, SilenceRow
-from services.alerts.transactions import transaction
 from shared.clock import rfc3339
+from shared.transactions import transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,41 @@ class Queries:
         silences = await self._active(now)
         items = [_shown(alert_of(row), silences, now) for row in rows[:limit]]
         return Page(items, _following(rows, limit, "started_at", "id"))
+
+    async def inbox(
+        self,
+        filters: dict[str, str | None],
+        states: Sequence[str],
+        limit: int,
+        after: tuple[int, datetime, uuid.UUID] | None,
+        now: datetime,
+    ) -> Page:
+        """Alerts in one of `states`, of which there are only so many: the most severe first, then the newest."""
+        key = (_RANK, col(AlertRow.started_at), col(AlertRow.id))
+        chosen = select(AlertRow, _RANK.label("rank")).where(
+            *_equal(AlertRow, filters), col(AlertRow.state).in_(states)
+        )
+        if after is not None:
+            chosen = chosen.where(tuple_(*key) < tuple_(*after))
+        rows = await self._rows(chosen.order_by(*(part.desc() for part in key)).limit(limit + 1))
+        silences = await self._active(now)
+        items = [_shown(alert_of(row), silences, now) for row in rows[:limit]]
+        return Page(items, _following(rows, limit, "rank", "started_at", "id"))
+
+    async def open_by_severity(self) -> dict[str, int]:
+        """How many alerts fire, acknowledged or not."""
+        async with transaction(self._engine) as connection:
+            return {severity: count for severity, count in (await connection.execute(_OPEN)).all()}
+
+    async def summaries(self, alerts: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+        """What alerts say, in short; nothing of those that are none, such as what a test tells of."""
+        chosen = select(col(AlertRow.id), col(AlertRow.summary)).where(col(AlertRow.id).in_(alerts))
+        return {row["id"]: row["summary"] for row in await self._rows(chosen)}
+
+    async def urls(self, endpoints: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+        """Where endpoints are, also those that were removed."""
+        chosen = select(col(EndpointRow.id), col(EndpointRow.url)).where(col(EndpointRow.id).in_(endpoints))
+        return {row["id"]: row["url"] for row in await self._rows(chosen)}
 
     async def alert(self, alert: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | None:
         """One alert with its history, the oldest first; `now` as above."""
@@ -159,19 +194,17 @@ class Queries:
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def figures(self, now: datetime) -> Figures:
-        is_open = col(AlertRow.state).in_(("firing", "acknowledged"))
-        by_severity = select(col(AlertRow.severity), func.count()).where(is_open).group_by(col(AlertRow.severity))
         pending = select(func.count(), func.min(DeliveryRow.created_at)).where(col(DeliveryRow.state) == "pending")
         unpublished = select(func.count()).where(col(ChangeRow.public), col(ChangeRow.published_at).is_(None))
         async with transaction(self._engine) as connection:
-            severities = {severity: count for severity, count in (await connection.execute(by_severity)).all()}
+            severities = {severity: count for severity, count in (await connection.execute(_OPEN)).all()}
             count, oldest = (await connection.execute(pending)).one()
             waiting = await connection.scalar(unpublished)
             endpoints = (await connection.execute(_ENDPOINTS)).mappings().one()
         age = 0.0 if oldest is None else (now - oldest).total_seconds()
         return Figures(severities, dict(endpoints), count, max(0.0, age), waiting or 0)
 
-    async def _rows(self, chosen: Select[Any]) -> Sequence[Any]:
+    async def _rows(self, chosen: Executable) -> Sequence[Any]:
         async with transaction(self._engine) as connection:
             rows: Sequence[Any] = (await connection.execute(chosen)).mappings().all()
             return rows
@@ -184,6 +217,12 @@ class Queries:
         return [_delivery_json(row, attempts[row["id"]]) for row in rows]
 
 
+_OPEN: Final = (
+    select(col(AlertRow.severity), func.count())
+    .where(col(AlertRow.state).in_(("firing", "acknowledged")))
+    .group_by(col(AlertRow.severity))
+)
+_RANK: Final = case({"critical": 3, "warning": 2}, value=col(AlertRow.severity), else_=1)
 # What is pending is counted whenever it was created.
 _STATES: Final = text("""
 SELECT count(*) FILTER (WHERE state = 'delivered') AS delivered, count(*) FILTER (WHERE state = 'failed') AS failed,

@@ -30,6 +30,17 @@ class MomentCursor(msgspec.Struct, array_like=True, frozen=True):
             raise ValueError("at the ends of the calendar some moments have no date in UTC")
 
 
+class RankCursor(msgspec.Struct, array_like=True, frozen=True):
+    """The key of a row of the inbox: how severe, then when."""
+
+    rank: Annotated[int, msgspec.Meta(ge=0, le=9)]
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    id: uuid.UUID
+
+    def __post_init__(self) -> None:
+        MomentCursor(self.at, self.id)
+
+
 class NumberCursor(msgspec.Struct, array_like=True, frozen=True):
     """The key of a row in a list by number."""
 
@@ -47,6 +58,11 @@ async def body_of(request: Request, model: type[Model]) -> Model:
         value = json_input.loads(raw) if raw else {}
     except Invalid as error:
         raise Problem(400, "Bad Request", "the body cannot be read as JSON", error.faults) from None
+    return shaped(value, model)
+
+
+def shaped(value: Any, model: type[Model]) -> Model:
+    """`value` as `model`. Raises Invalid with every fault of its fields."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

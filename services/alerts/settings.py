@@ -20,7 +20,6 @@ class AlertsSettings(ServiceSettings):
 
     rules_dir: Path
     rules_poll_seconds: float = Field(gt=0)
-    links_supply_url: str
 
     allowed_cidrs: Annotated[tuple[Network, ...], NoDecode]
     allow_http: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -12,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.alerts.alerts_api import Operator, Reader, Running
 from services.alerts.muting import BadPattern, Matcher, Op, Silence
+from services.alerts.parts import Parts
 from services.alerts.requests import MomentCursor, body_of, identity, listing, moment, not_found
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.silences import SILENCES_MAX, TooManySilences
+from shared.audit import Author
 from shared.errors import Fault, Invalid, Problem
 from shared.events.fields import AS_TUPLE
 from shared.openapi import json_body
@@ -61,23 +64,8 @@ async def list_silences(
 @router.post("/silences", status_code=201, openapi_extra=json_body(NewSilence), responses={409: {}})
 async def create_silence(request: Request, running: Running, caller: Operator) -> Response:
     """201 with the silence. What is firing already is no longer reminded of; its end is told."""
-    body, now = await body_of(request, NewSilence), running.clock.now()
-    silence = Silence(
-        id=uuid.uuid4(),
-        matchers=_matchers(body),
-        starts_at=now if body.starts_at is None else moment("starts_at", body.starts_at),
-        ends_at=moment("ends_at", body.ends_at),
-        reason=body.reason,
-        created_by=caller.name,
-        created_at=running.clock.real_now(),
-    )
-    _check_times(silence, now)
-    try:
-        await running.silences.add(silence)
-    except TooManySilences:
-        detail = f"{SILENCES_MAX} silences have not ended yet"
-        raise Problem(409, "Conflict", detail, [Fault(None, "too_many", detail)]) from None
-    return json_response(silence.as_json(now), 201, {"Location": f"/silences/{silence.id}"})
+    silence = await create(await body_of(request, NewSilence), running, caller)
+    return json_response(silence.as_json(running.clock.now()), 201, {"Location": f"/silences/{silence.id}"})
 
 
 @router.get("/silences/{silence}")
@@ -91,11 +79,37 @@ async def one_silence(silence: str, running: Running, _: Reader) -> Response:
 @router.delete("/silences/{silence}", status_code=204)
 async def end_silence(silence: str, running: Running, caller: Operator) -> Response:
     """204: it ends now, and what it held back is told if it still fires. It stays in the list as expired."""
+    await end(silence, running, caller)
+    return Response(status_code=204)
+
+
+async def create(body: NewSilence, running: Parts, author: Author) -> Silence:
+    """The new silence. Raises Invalid, Problem 409."""
+    now = running.clock.now()
+    silence = Silence(
+        id=uuid.uuid4(),
+        matchers=_matchers(body),
+        starts_at=now if body.starts_at is None else moment("starts_at", body.starts_at),
+        ends_at=moment("ends_at", body.ends_at),
+        reason=body.reason,
+        created_by=author.name,
+        created_at=running.clock.real_now(),
+    )
+    _check_times(silence, now)
     try:
-        await running.silences.end(identity(silence, "silence"), caller.name)
+        await running.silences.add(silence, replace(author, reason=body.reason))
+    except TooManySilences:
+        detail = f"{SILENCES_MAX} silences have not ended yet"
+        raise Problem(409, "Conflict", detail, [Fault(None, "too_many", detail)]) from None
+    return silence
+
+
+async def end(silence: str, running: Parts, author: Author) -> None:
+    """Raises Problem 404."""
+    try:
+        await running.silences.end(identity(silence, "silence"), author)
     except NotFound:
         raise not_found("silence", silence) from None
-    return Response(status_code=204)
 
 
 def _matchers(body: NewSilence) -> tuple[Matcher, ...]:

@@ -290,20 +290,6 @@ class AttemptRow(Row, table=True):
     error: str | None = _text(nullable=True)
 
 
-class AuditRow(Row, table=True):
-    """What a person changed: who, when (real time), what. Acknowledgements are in the alert's history instead."""
-
-    __tablename__ = "audit"
-    __table_args__ = (Index("audit_of_subject", "subject", "id"),)
-
-    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    at: datetime = _instant()
-    by: str = _text()
-    action: str = _text()
-    subject: str = _text()
-    detail: dict[str, Any] = _json()
-
-
 class LeaseRow(Row, table=True):
     """Who relays changes to Kafka."""
 

@@ -17,11 +17,13 @@ from services.ingest.store import GlnTaken, NameTaken, ProducerRow, Store
 from services.ingest.tables import Key
 from shared import topics
 from shared.access import AccessCache, require
+from shared.audit import SETTINGS, Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem, Transient
 from shared.events import fields
 from shared.events.catalogue import Role
 from shared.faults import faults
+from shared.forms import require_author
 from shared.json_input import loads
 from shared.keys import ADMIN, PRODUCER, AccessRecord, NewKey, Principal, key_hash, key_id_of, new_key
 from shared.openapi import json_body
@@ -30,6 +32,7 @@ from shared.web import Limit, decode_cursor, json_response, page
 # Part of a topic's name: dots and underscores would collide in Kafka's metrics, capitals in people's minds.
 _NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?$"
 _Admin = Annotated[Principal, Depends(require(ADMIN))]
+_Author = Annotated[Author, Depends(require_author(ADMIN))]
 BOOTSTRAP: Final = "bootstrap"
 NAME_SHOWN_CHARACTERS: Final = 100
 
@@ -141,6 +144,11 @@ async def read_body(request: Request, shape: type[B]) -> B:
         value = loads(body or b"{}")
     except Invalid as error:
         raise Problem(400, "Bad Request", "the body is not JSON", error.faults) from None
+    return shaped(value, shape)
+
+
+def shaped(value: Any, shape: type[B]) -> B:
+    """`value` as `shape`. Raises Invalid with every fault."""
     try:
         return shape.model_validate(value)
     except ValidationError as error:
@@ -165,52 +173,64 @@ class Access:
         if secret is not None:
             key = secret.get_secret_value()
             fresh = NewKey(key_id_of(key) or "", key, key_hash(key))
-            await self._store.ensure_bootstrap_key(_row(fresh, ADMIN, BOOTSTRAP, BOOTSTRAP, by=BOOTSTRAP), _now())
+            row, author = _row(fresh, ADMIN, BOOTSTRAP, BOOTSTRAP, by=BOOTSTRAP), Author(SETTINGS, BOOTSTRAP, ADMIN)
+            await self._store.ensure_bootstrap_key(row, _now(), author)
         for record in await self._store.access_records():
             self._cache.put(record)
         self._cache.ready.set()
 
-    async def add_producer(self, wanted: NewProducer, by: str) -> ProducerRow:
+    async def add_producer(self, wanted: NewProducer, author: Author) -> ProducerRow:
         """Raises Problem 409."""
         glns, roles = tuple(sorted(wanted.glns)), tuple(sorted(wanted.roles))
         row = ProducerRow(wanted.name, glns, roles, _now(), wanted.country)
         try:
-            await self._store.add_producer(row, by)
+            await self._store.add_producer(row, author)
         except NameTaken:
             raise _conflict("name", "name_taken", f"there is or was a producer {wanted.name}") from None
         except GlnTaken as error:
             raise _conflict("glns", "gln_taken", f"{error} belongs to another producer") from None
         return row
 
-    async def issue_to_producer(self, name: str, label: str | None, by: str) -> dict[str, Any]:
+    async def issue_to_producer(self, name: str, label: str | None, author: Author) -> dict[str, Any]:
         """The answer that shows the key, and the way into Kafka that goes with it, once. Raises Problem 404."""
         producer = await self._store.producer(name) if name.isprintable() else None
         if producer is None:
-            raise _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
+            raise no_producer(name)
         fresh = new_key()
         username = f"{name}.{fresh.key_id}"
         password = await self._admin.admit(name, username)
-        await self._issue(_row(fresh, PRODUCER, name, label or name, by=by, kafka_username=username), producer)
+        key = _row(fresh, PRODUCER, name, label or name, by=author.key_id, kafka_username=username)
+        await self._issue(key, producer, author)
         way_in = {"username": username, "password": password, "topic": topics.inbound(name)}
         return {"key_id": fresh.key_id, "key": fresh.key, "kafka": way_in}
 
-    async def issue_to_person(self, wanted: NewPersonKey, by: str) -> dict[str, Any]:
+    async def issue_to_person(self, wanted: NewPersonKey, author: Author) -> dict[str, Any]:
         """The answer that shows the key once."""
         fresh = new_key()
-        await self._issue(_row(fresh, wanted.role, wanted.label, wanted.label, by=by), None)
+        key = _row(fresh, wanted.role, wanted.label, wanted.label, by=author.key_id)
+        await self._issue(key, None, author)
         return {"key_id": fresh.key_id, "key": fresh.key, "role": wanted.role, "label": wanted.label}
 
-    async def _issue(self, key: Key, producer: ProducerRow | None) -> None:
-        await self._store.add_key(key)
+    async def _issue(self, key: Key, producer: ProducerRow | None, author: Author) -> None:
+        await self._store.add_key(key, author)
         glns, roles = (producer.glns, producer.roles) if producer else ((), ())
         self._cache.put(AccessRecord(key.key_id, key.sha256, key.role, key.name, key.label, glns, roles))
         await self._announce()
 
-    async def revoke(self, key_id: str, by: str) -> None:
+    async def rotate(self, key_id: str, author: Author) -> dict[str, Any]:
+        """A second key for whoever has this one, which stays valid until it is revoked. Raises Problem 404."""
+        former = await self._store.key(key_id) if key_id.isprintable() else None
+        if former is None:
+            raise _no_key(key_id)
+        if former.role == PRODUCER:
+            return await self.issue_to_producer(former.name, former.label, author)
+        return await self.issue_to_person(shaped({"role": former.role, "label": former.label}, NewPersonKey), author)
+
+    async def revoke(self, key_id: str, author: Author) -> None:
         """Raises Problem 404."""
-        record = await self._store.revoke_key(key_id, _now(), by) if key_id.isprintable() else None
+        record = await self._store.revoke_key(key_id, _now(), author) if key_id.isprintable() else None
         if record is None:
-            raise _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
+            raise _no_key(key_id)
         self._cache.put(record)
         await self._announce()
 
@@ -246,12 +266,22 @@ def _not_found(detail: str) -> Problem:
     return Problem(404, "Not Found", detail, [Fault(None, "not_found", detail)])
 
 
-def _producer_json(row: ProducerRow) -> dict[str, Any]:
+def _no_key(key_id: str) -> Problem:
+    return _not_found(f"there is no key {key_id[:NAME_SHOWN_CHARACTERS]}")
+
+
+def no_producer(name: str) -> Problem:
+    return _not_found(f"there is no producer {name[:NAME_SHOWN_CHARACTERS]}")
+
+
+def producer_json(row: ProducerRow) -> dict[str, Any]:
+    """An item of GET /producers."""
     told = {"name": row.name, "glns": row.glns, "roles": row.roles, "country": row.country}
     return {**told, "created_at": rfc3339(row.created_at)}
 
 
-def _key_json(key: Key) -> dict[str, Any]:
+def key_json(key: Key) -> dict[str, Any]:
+    """An item of GET /keys."""
     revoked = None if key.revoked_at is None else rfc3339(key.revoked_at)
     shown = key.model_dump(include={"key_id", "role", "name", "label", "kafka_username", "created_by"})
     return {**shown, "created_at": rfc3339(key.created_at), "revoked_at": revoked}
@@ -264,7 +294,7 @@ def router(store: Store, access: Access) -> APIRouter:
     async def list_producers(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         """Producers, by name."""
         rows = await store.producers(decode_cursor(cursor, str), limit + 1)
-        return _paged([_producer_json(row) for row in rows], limit, "name")
+        return _paged([producer_json(row) for row in rows], limit, "name")
 
     @routes.post(
         "/producers",
@@ -273,10 +303,10 @@ def router(store: Store, access: Access) -> APIRouter:
         responses={409: {"description": "The name was used before, or a GLN is another's"}},
         openapi_extra=json_body(NewProducer),
     )
-    async def add_producer(request: Request, admin: _Admin) -> Response:
+    async def add_producer(request: Request, author: _Author) -> Response:
         """A new producer; its name is never used again."""
-        row = await access.add_producer(await read_body(request, NewProducer), admin.key_id)
-        return json_response(_producer_json(row), 201)
+        row = await access.add_producer(await read_body(request, NewProducer), author)
+        return json_response(producer_json(row), 201)
 
     @routes.post(
         "/producers/{name}/keys",
@@ -284,26 +314,26 @@ def router(store: Store, access: Access) -> APIRouter:
         response_model=ProducerKeyAnswer,
         openapi_extra=json_body(NewProducerKey, required=False),
     )
-    async def add_producer_key(request: Request, name: str, admin: _Admin) -> Response:
+    async def add_producer_key(request: Request, name: str, author: _Author) -> Response:
         """A key for a producer, with a Kafka user of its own."""
         wanted = await read_body(request, NewProducerKey)
-        return json_response(await access.issue_to_producer(name, wanted.label, admin.key_id), 201)
+        return json_response(await access.issue_to_producer(name, wanted.label, author), 201)
 
     @routes.get("/keys", response_model=KeyList)
     async def list_keys(_: _Admin, limit: Limit, cursor: str | None = None) -> Response:
         """Keys, by id."""
         rows = await store.keys(decode_cursor(cursor, str), limit + 1)
-        return _paged([_key_json(row) for row in rows], limit, "key_id")
+        return _paged([key_json(row) for row in rows], limit, "key_id")
 
     @routes.post("/keys", status_code=201, response_model=PersonKeyAnswer, openapi_extra=json_body(NewPersonKey))
-    async def add_key(request: Request, admin: _Admin) -> Response:
+    async def add_key(request: Request, author: _Author) -> Response:
         """A key for a viewer, an operator or an administrator."""
-        return json_response(await access.issue_to_person(await read_body(request, NewPersonKey), admin.key_id), 201)
+        return json_response(await access.issue_to_person(await read_body(request, NewPersonKey), author), 201)
 
     @routes.delete("/keys/{key_id}", status_code=204)
-    async def revoke_key(key_id: str, admin: _Admin) -> Response:
+    async def revoke_key(key_id: str, author: _Author) -> Response:
         """Revokes a key for good, everywhere within 5 s."""
-        await access.revoke(key_id, admin.key_id)
+        await access.revoke(key_id, author)
         return Response(status_code=204)
 
     return routes

@@ -18,14 +18,18 @@ class NoSuchKey(Exception):
 
 
 class Administration:
-    """Ingest at `url`, asked with an administrator's key. Every method raises Refused, or OSError while it is away."""
+    """Ingest at `url`, asked with an administrator's key; `reason` is why something is changed, for the audit.
 
-    def __init__(self, url: str, key: str) -> None:
+    Every method raises Refused, or OSError while ingest is away.
+    """
+
+    def __init__(self, url: str, key: str, reason: str = "") -> None:
         self._url = url.rstrip("/")
         self._key = key
+        self._why = f"?{urlencode({'reason': reason})}" if reason else ""
 
     def add_producer(self, name: str, glns: Sequence[str], roles: Sequence[str]) -> JSON:
-        return self._ask("POST", "/producers", {"name": name, "glns": list(glns), "roles": list(roles)})
+        return self._ask("POST", f"/producers{self._why}", {"name": name, "glns": list(glns), "roles": list(roles)})
 
     def all_producers(self) -> list[JSON]:
         return list(self._all("/producers"))
@@ -35,11 +39,13 @@ class Administration:
 
     def issue_to_producer(self, name: str, label: str | None = None) -> JSON:
         """The answer that shows a new key, and the way into Kafka that goes with it, once."""
-        return self._ask("POST", f"/producers/{quote(name, safe='')}/keys", {} if label is None else {"label": label})
+        return self._ask(
+            "POST", f"/producers/{quote(name, safe='')}/keys{self._why}", {} if label is None else {"label": label}
+        )
 
     def issue_to_person(self, role: str, label: str) -> JSON:
         """The answer that shows a new key once; `role` is viewer, operator or admin."""
-        return self._ask("POST", "/keys", {"role": role, "label": label})
+        return self._ask("POST", f"/keys{self._why}", {"role": role, "label": label})
 
     def rotate(self, key_id: str) -> JSON:
         """A second key for whoever has this one, which stays valid until it is revoked. Raises NoSuchKey."""
@@ -52,7 +58,7 @@ class Administration:
 
     def revoke(self, key_id: str) -> None:
         """Takes effect everywhere, and for the key's Kafka user, within 5 s; for good."""
-        call("DELETE", f"{self._url}/keys/{quote(key_id, safe='')}", self._key)
+        call("DELETE", f"{self._url}/keys/{quote(key_id, safe='')}{self._why}", self._key)
 
     def _all(self, path: str) -> Iterator[JSON]:
         asked: dict[str, str | int] = {"limit": PAGE_ROWS}

@@ -14,7 +14,7 @@ import uvloop
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from services.ingest import access, catalogue_pages, events, parties, rejections_api
+from services.ingest import access, access_pages, catalogue_pages, events, home_page, parties, rejections_api
 from services.ingest.access import Access
 from services.ingest.announcement import Announcer
 from services.ingest.capture import api as capture_api
@@ -31,15 +31,17 @@ from services.ingest.rejections import Rejections
 from services.ingest.replay import Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.store import Store
-from shared import openapi, pages, sign_in
+from services.ingest.words import LINKS, WORDS
+from shared import audit_api, openapi, pages, sign_in
 from shared.access import AccessCache
+from shared.audit import AuditLog
 from shared.database import engine, migrate
 from shared.pages import Pages
 from shared.telemetry import logger, set_up_logging
+from shared.transactions import transaction
 from shared.web import create_app, serve, stop_tasks
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-LINKS: Final = (("Catalogue", "/catalogue"), ("Rejections", "/rejections"))
 # As many as a few hundred events make: most are gone by then.
 COLLECTED_AFTER_OBJECTS: Final = 20_000
 
@@ -89,17 +91,21 @@ def build(settings: IngestSettings) -> FastAPI:
         return {"kafka": publisher.connected, "keys": cache.ready.is_set(), "inbound": edge.joined}
 
     app = create_app(settings, "Supply Watch: ingest", life, readiness)
-    app.state.access = cache
-    shown, for_events = Pages("ingest", TEMPLATES, LINKS), events.router(settings, publisher, clock)
+    app.state.access, app.state.audit = cache, AuditLog(lambda: transaction(database))
+    shown = Pages("ingest", TEMPLATES, LINKS, settings.services(), WORDS)
+    for_events = events.router(settings, publisher, clock)
     app.router.routes.insert(0, events.Direct(cast(APIRoute, for_events.routes[0])))
     pages.add_to(app, shown)
     sign_in.add_to(app)
+    app.include_router(home_page.router(rejections, shown))
+    app.include_router(access_pages.router(store, keys, shown))
     app.include_router(for_events)
     app.include_router(rejections_api.router(settings, rejections, replayer, shown))
     app.include_router(capture_api.router(settings, jobs, captures, worker))
     app.include_router(access.router(store, keys))
     app.include_router(parties.router(store))
     app.include_router(catalogue_pages.router(settings, clock, shown))
+    audit_api.add_to(app)
     openapi.add_route(app)
     return app
 

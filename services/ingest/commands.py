@@ -29,6 +29,7 @@ KeyFile = Annotated[
         envvar=f"{KEY_VARIABLE}_FILE", help=f"Holds an administrator's key; else it is taken from {KEY_VARIABLE}."
     ),
 ]
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print ingest's own answer.")]
 LOCAL: Final = "http://127.0.0.1:8010"
 out = Console(highlight=False, soft_wrap=True)
@@ -40,11 +41,12 @@ def add_producer(
     name: Annotated[str, typer.Argument(help="Small letters, digits, hyphens; part of its topic; never used again.")],
     gln: Annotated[list[str], typer.Option(help="A GLN of its own, 13 digits; may stand several times.")],
     role: Annotated[list[str], typer.Option(help="manufacturer, importer, distributor or regulator; several too.")],
+    reason: Reason = "",
     url: Url = LOCAL,
     key_file: KeyFile = None,
 ) -> None:
     """Add a producer; then `keys issue` makes its first key."""
-    with _asking(url, key_file) as ingest:
+    with _asking(url, key_file, reason) as ingest:
         added = ingest.add_producer(name, gln, role)
     out.print(f"{added['name']}: {', '.join(added['roles'])} with {', '.join(added['glns'])}", markup=False)
 
@@ -63,6 +65,7 @@ def issue_key(
     producer: Annotated[str | None, typer.Option(help="For this producer; makes its way into Kafka too.")] = None,
     role: Annotated[str | None, typer.Option(help="Or for a person or program: viewer, operator, admin.")] = None,
     label: Annotated[str | None, typer.Option(help="Whose it is or what for; needed with --role.")] = None,
+    reason: Reason = "",
     url: Url = LOCAL,
     key_file: KeyFile = None,
     as_json: AsJson = False,
@@ -70,7 +73,7 @@ def issue_key(
     """Issue a key, which is shown this once."""
     if (producer is None) == (role is None) or (role is not None and label is None):
         raise typer.BadParameter("either --producer, or --role with --label")
-    with _asking(url, key_file) as ingest:
+    with _asking(url, key_file, reason) as ingest:
         if producer is not None:
             issued = ingest.issue_to_producer(producer, label)
         else:
@@ -81,12 +84,13 @@ def issue_key(
 @keys.command("rotate")
 def rotate_key(
     key_id: Annotated[str, typer.Argument(help="The key to be replaced, as `keys list` shows it.")],
+    reason: Reason = "",
     url: Url = LOCAL,
     key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Issue a second key for whoever has this one. Both are valid until the first is revoked."""
-    with _asking(url, key_file) as ingest:
+    with _asking(url, key_file, reason) as ingest:
         issued = ingest.rotate(key_id)
     _show_once(issued, as_json)
     err.print(f"{key_id} is still valid: once nothing uses it, `supply-watch keys revoke {key_id}`", markup=False)
@@ -94,10 +98,13 @@ def rotate_key(
 
 @keys.command("revoke")
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")], url: Url = LOCAL, key_file: KeyFile = None
+    key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")],
+    reason: Reason = "",
+    url: Url = LOCAL,
+    key_file: KeyFile = None,
 ) -> None:
     """Revoke a key and its Kafka user: everywhere within 5 seconds, and for good."""
-    with _asking(url, key_file) as ingest:
+    with _asking(url, key_file, reason) as ingest:
         ingest.revoke(key_id)
     out.print(f"{key_id} is revoked", markup=False)
 
@@ -120,10 +127,10 @@ def list_keys(
 
 
 @contextmanager
-def _asking(url: str, key_file: Path | None) -> Iterator[Administration]:
+def _asking(url: str, key_file: Path | None, reason: str = "") -> Iterator[Administration]:
     """Ingest, asked with the administrator's key; what cannot be done ends the command with its reason."""
     try:
-        yield Administration(url, _key(key_file))
+        yield Administration(url, _key(key_file), reason)
     except Refused as refused:
         for line in _reasons(refused):
             err.print(line, style="red", markup=False)

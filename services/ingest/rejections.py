@@ -13,9 +13,11 @@ from sqlalchemy.orm import defer
 from sqlmodel import col, select
 
 from services.ingest.inbound import Refused
-from services.ingest.rejection import OPEN, REPLAYED, Refusal, row
-from services.ingest.tables import Audit, Rejection
+from services.ingest.rejection import REPLAYED, Refusal, row
+from services.ingest.tables import Rejection
 from services.ingest.transaction import transaction
+from shared import audit
+from shared.audit import Author, Change
 
 REPLAY_ACTION: Final = "rejection_replayed"
 Place = tuple[str, int, int]
@@ -112,7 +114,7 @@ class Rejections:
         async with transaction(self._engine) as session:
             return [(received, id) for received, id in (await session.exec(query)).all()]
 
-    async def replay(self, ids: Sequence[int], by: str, at: datetime, decide: Decide) -> None:
+    async def replay(self, ids: Sequence[int], author: Author, at: datetime, decide: Decide) -> None:
         """Locks the rows, asks `decide` what became of each (None: accepted), and notes and audits it.
 
         `decide` publishes before it returns: what it accepted is acknowledged before a row says so.
@@ -121,14 +123,16 @@ class Rejections:
         async with transaction(self._engine) as session:
             rows = (await session.exec(query)).all()
             outcomes = await decide(rows)
+            changes = []
             for found in rows:
                 assert found.id is not None
-                outcome = outcomes[found.id]
-                session.add(_audit(found, outcome, by))
+                outcome, before = outcomes[found.id], _state(found)
                 if outcome is None:
                     found.state, found.replayed_at = REPLAYED, at
                 else:
                     found.code, found.detail = outcome.code, outcome.detail
+                changes.append(_replayed(found, outcome, before))
+            await audit.record(await session.connection(), author, *changes)
 
 
 def _position() -> Any:
@@ -149,12 +153,11 @@ def _where(query: Any, wanted: Filter) -> Any:
     return query if wanted.until is None else query.where(col(Rejection.received_at) < wanted.until)
 
 
-def _audit(found: Rejection, outcome: Refused | None, by: str) -> Audit:
-    detail = {
-        "producer": found.producer,
-        "event_id": found.event_id,
-        "code": found.code,
-        "outcome": "accepted" if outcome is None else outcome.code,
-        "again": found.state != OPEN,
-    }
-    return Audit(by=by, action=REPLAY_ACTION, subject=str(found.id), detail=detail)
+def _state(found: Rejection) -> dict[str, Any]:
+    return {"state": found.state, "code": found.code}
+
+
+def _replayed(found: Rejection, outcome: Refused | None, before: dict[str, Any]) -> Change:
+    told = {"producer": found.producer, "event_id": found.event_id}
+    after = {**told, **_state(found), "outcome": "accepted" if outcome is None else outcome.code}
+    return Change(REPLAY_ACTION, str(found.id), {**told, **before}, after)

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from msgspec import Meta
-from pydantic import BeforeValidator
 
 from services.ingest.rejection import INCOMPLETE, OPEN, REJECTED, REPLAYED, item, raw
 from services.ingest.rejection_answers import RejectionDetails, RejectionList, ReplayList, ReplayOutcome
@@ -22,33 +21,31 @@ from services.ingest.replay import Replayed, Replayer
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
 from shared.access import require
+from shared.asked import MAY_BE_EMPTY, Cursor, Moment, moment
+from shared.audit import Author
 from shared.clock import rfc3339
 from shared.errors import Fault, Invalid, Problem
-from shared.events import fields
-from shared.forms import FORM, require_form
+from shared.forms import FORM, REASON_FIELD, TOKEN_FIELD, require_author
 from shared.keys import ADMIN, OPERATOR, PRODUCER, VIEWER, Principal
 from shared.pages import ANSWERS, Pages, wants_page
 from shared.web import LIMIT_DEFAULT, Limit, decode_cursor, json_response, page
 
 _REPLAYERS: Final = (PRODUCER, OPERATOR, ADMIN)
 _Reader = Annotated[Principal, Depends(require(PRODUCER, VIEWER, OPERATOR, ADMIN))]
-_Replayer = Annotated[Principal, Depends(require_form(*_REPLAYERS))]
+_Replayer = Annotated[Author, Depends(require_author(*_REPLAYERS))]
 _Id = Annotated[int, Path(ge=1, lt=2**63)]
-# A form sends a field that is left empty.
-_MAY_BE_EMPTY: Final = BeforeValidator(lambda value: value or None)
-_Word = Annotated[str | None, Query(pattern=r"^[a-z0-9._-]{1,249}$"), _MAY_BE_EMPTY]
-_Code = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,60}$"), _MAY_BE_EMPTY]
-_Kind = Annotated[Literal["rejected", "incomplete"] | None, _MAY_BE_EMPTY]
-_State = Annotated[Literal["open", "replayed"] | None, _MAY_BE_EMPTY]
-_Moment = Annotated[datetime | None, _MAY_BE_EMPTY]
-_Cursor = Annotated[str | None, _MAY_BE_EMPTY]
+_Word = Annotated[str | None, Query(pattern=r"^[a-z0-9._-]{1,249}$"), MAY_BE_EMPTY]
+_Code = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,60}$"), MAY_BE_EMPTY]
+_Kind = Annotated[Literal["rejected", "incomplete"] | None, MAY_BE_EMPTY]
+_State = Annotated[Literal["open", "replayed"] | None, MAY_BE_EMPTY]
 _ReplayLimit = Annotated[int, Query(ge=1)]
 FILTERS: Final = ("producer", "kind", "code", "topic", "state", "since", "until")
 # What a page of ours sends; whoever has a key needs no body.
+_FIELDS: Final = {name: {"type": "string"} for name in (TOKEN_FIELD, REASON_FIELD)}
 _FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": False,
-        "content": {FORM: {"schema": {"type": "object", "properties": {"csrf": {"type": "string"}}}}},
+        "content": {FORM: {"schema": {"type": "object", "properties": _FIELDS}}},
     }
 }
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,21 +75,10 @@ def _wanted(
     code: _Code = None,
     topic: _Word = None,
     state: _State = None,
-    since: _Moment = None,
-    until: _Moment = None,
+    since: Moment = None,
+    until: Moment = None,
 ) -> Filter:
-    return Filter(producer, kind, code, topic, state, _moment("since", since), _moment("until", until))
-
-
-def _moment(name: str, value: datetime | None) -> datetime | None:
-    """Raises Invalid for a time without an offset, or one that no event has."""
-    if value is None:
-        return None
-    if value.tzinfo is None:
-        raise Invalid([Fault(name, "time", "a time is RFC 3339 with an offset, e.g. 2026-11-23T16:20:00+07:00")])
-    if not fields.FIRST_YEAR < value.year < fields.LAST_YEAR:
-        raise Invalid([Fault(name, "range", f"the year is not within {fields.FIRST_YEAR} to {fields.LAST_YEAR}")])
-    return value.astimezone(UTC)
+    return Filter(producer, kind, code, topic, state, moment("since", since), moment("until", until))
 
 
 _Filter = Annotated[Filter, Depends(_wanted)]
@@ -102,7 +88,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
     routes = APIRouter()
 
     def one_page(
-        request: Request, row: Rejection, reader: Principal, outcome: dict[str, Any] | None = None
+        request: Request, row: Rejection, reader: Principal | Author, outcome: dict[str, Any] | None = None
     ) -> Response:
         """`outcome`: what has just become of it."""
         shown = None if reader.role == VIEWER else sent(row)
@@ -119,7 +105,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
 
     @routes.get("/rejections", response_model=RejectionList, responses=ANSWERS)
     async def list_rejections(
-        request: Request, reader: _Reader, wanted: _Filter, limit: Limit, cursor: _Cursor = None
+        request: Request, reader: _Reader, wanted: _Filter, limit: Limit, cursor: Cursor = None
     ) -> Response:
         """What was refused or is incomplete, newest first."""
         mine = _own(wanted, reader)
@@ -159,14 +145,14 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         caller: _Replayer,
         wanted: _Filter,
         limit: _ReplayLimit = LIMIT_DEFAULT,
-        cursor: _Cursor = None,
+        cursor: Cursor = None,
     ) -> Response:
         """Judges once more what the filters mean, oldest first; open ones unless `state` says otherwise."""
         limit = _within(limit, settings.replay_limit_rejections)
         mine = _own(wanted, caller)
         waiting = None if mine is None else mine if mine.state else replace(mine, state=OPEN)
         found = [] if waiting is None else await rejections.positions(waiting, _position(cursor), limit + 1)
-        replayed = await replayer.replay([id for _, id in found[:limit]], caller.key_id)
+        replayed = await replayer.replay([id for _, id in found[:limit]], caller)
         told = page([_outcome(one) for one in replayed], _key(found[limit - 1]) if len(found) > limit else None)
         if not wants_page(request):
             return json_response(told)
@@ -183,7 +169,7 @@ def router(settings: IngestSettings, rejections: Rejections, replayer: Replayer,
         """Judges it once more, by today's rules and the producer's authority."""
         if await rejections.one(id, _only(caller)) is None:
             raise _not_found(id)
-        (replayed,) = await replayer.replay([id], caller.key_id)
+        (replayed,) = await replayer.replay([id], caller)
         outcome = _outcome(replayed)
         if not wants_page(request):
             return json_response(outcome)
@@ -213,12 +199,12 @@ def _within(limit: int, most: int) -> int:
     return limit
 
 
-def _only(caller: Principal) -> str | None:
+def _only(caller: Principal | Author) -> str | None:
     """The one producer whose rejections `caller` may know of; None: all."""
     return caller.name if caller.role == PRODUCER else None
 
 
-def _own(wanted: Filter, caller: Principal) -> Filter | None:
+def _own(wanted: Filter, caller: Principal | Author) -> Filter | None:
     """`wanted`, of what the caller may know of; None if that is nothing."""
     only = _only(caller)
     if only is None:

@@ -17,6 +17,7 @@ from services.ingest.rejection import INCOMPLETE, record_of
 from services.ingest.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.tables import Rejection
+from shared.audit import Author
 from shared.clock import Clock
 from shared.keys import Principal
 
@@ -52,16 +53,16 @@ class Replayer:
         self._rejections = rejections
         self._documents = documents
 
-    async def replay(self, ids: Sequence[int], by: str) -> list[Replayed]:
-        """Of `ids`, in their order; the event's id and source stay what they were. `by` is a key id, for the audit."""
+    async def replay(self, ids: Sequence[int], author: Author) -> list[Replayed]:
+        """Of `ids`, in their order; the event's id and source stay what they were."""
         found: list[Replayed] = []
         for at in range(0, len(ids), CHUNK_REJECTIONS):
-            found += await self._chunk(ids[at : at + CHUNK_REJECTIONS], by)
+            found += await self._chunk(ids[at : at + CHUNK_REJECTIONS], author)
         for outcome, number in Counter("rejected" if one.refused else "accepted" for one in found).items():
             metrics.REPLAYS.labels(outcome).inc(number)
         return found
 
-    async def _chunk(self, ids: Sequence[int], by: str) -> list[Replayed]:
+    async def _chunk(self, ids: Sequence[int], author: Author) -> list[Replayed]:
         found: dict[int, Replayed] = {}
 
         async def decide(rows: Sequence[Rejection]) -> Mapping[int, Refused | None]:
@@ -70,7 +71,7 @@ class Replayer:
             found.update(await self._published(judged))
             return {id: one.refused for id, one in found.items()}
 
-        await self._rejections.replay(ids, by, datetime.now(UTC), decide)
+        await self._rejections.replay(ids, author, datetime.now(UTC), decide)
         return [found[id] for id in ids if id in found]
 
     async def _judged(self, row: Rejection, sender: Principal | None) -> Accepted | Refused | Settled:

@@ -10,11 +10,13 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.ingest.tables import Audit, Gln, Key, Party, Producer
+from services.ingest.tables import Gln, Key, Party, Producer
 from services.ingest.transaction import transaction
+from shared import audit
+from shared.audit import Author, Change, State
 from shared.clock import rfc3339
 from shared.keys import PRODUCER, AccessRecord
 
@@ -53,7 +55,7 @@ class Store:
     def _transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         return transaction(self._engine)
 
-    async def add_producer(self, row: ProducerRow, by: str) -> None:
+    async def add_producer(self, row: ProducerRow, author: Author) -> None:
         """Raises NameTaken or GlnTaken."""
         try:
             async with self._transaction() as session:
@@ -67,8 +69,8 @@ class Store:
                 )
                 await session.flush()
                 session.add_all(Gln(gln=gln, producer=row.name) for gln in row.glns)
-                detail = {"glns": list(row.glns), "roles": list(row.roles), "country": row.country}
-                session.add(Audit(by=by, action="producer_added", subject=row.name, detail=detail))
+                new = {"glns": list(row.glns), "roles": list(row.roles), "country": row.country}
+                await _audit(session, author, Change("producer_added", row.name, after=new))
         except IntegrityError:  # someone else added the same name or GLN since the look above
             raise NameTaken(row.name) from None
 
@@ -96,20 +98,20 @@ class Store:
         async with self._transaction() as session:
             return list((await session.exec(query)).all())
 
-    async def put_party(self, party: Party) -> None:
+    async def put_party(self, party: Party, author: Author) -> None:
         """Adds the party, or replaces what was said of it."""
         async with self._transaction() as session:
+            before = _told(await session.get(Party, party.gln, with_for_update=True))
             await session.merge(party)
-            detail = {"country": party.country, "name": party.name}
-            session.add(Audit(by=party.changed_by, action="party_told", subject=party.gln, detail=detail))
+            await _audit(session, author, Change("party_told", party.gln, before, _told(party)))
 
-    async def delete_party(self, gln: str, by: str) -> bool:
+    async def delete_party(self, gln: str, author: Author) -> bool:
         """False if there is none."""
         async with self._transaction() as session:
             party = await session.get(Party, gln)
             if party is not None:
                 await session.delete(party)
-                session.add(Audit(by=by, action="party_forgotten", subject=gln, detail={"country": party.country}))
+                await _audit(session, author, Change("party_forgotten", gln, before=_told(party)))
             return party is not None
 
     async def keys(self, after: str | None, limit: int) -> list[Key]:
@@ -118,29 +120,44 @@ class Store:
         async with self._transaction() as session:
             return list((await session.exec(query)).all())
 
-    async def add_key(self, key: Key) -> None:
+    async def key(self, key_id: str) -> Key | None:
+        async with self._transaction() as session:
+            return await session.get(Key, key_id)
+
+    async def keys_of(self, producer: str, limit: int) -> list[Key]:
+        """The newest keys of a producer, revoked ones too."""
+        query = select(Key).where(Key.role == PRODUCER, Key.name == producer)
+        async with self._transaction() as session:
+            return list((await session.exec(query.order_by(col(Key.created_at).desc()).limit(limit))).all())
+
+    async def add_key(self, key: Key, author: Author) -> None:
         async with self._transaction() as session:
             session.add(key)
-            detail = {"role": key.role, "name": key.name, "label": key.label, "kafka_username": key.kafka_username}
-            session.add(Audit(by=key.created_by, action="key_issued", subject=key.key_id, detail=detail))
+            await _audit(session, author, Change("key_issued", key.key_id, after=_issued(key)))
 
-    async def revoke_key(self, key_id: str, at: datetime, by: str) -> AccessRecord | None:
+    async def revoke_key(self, key_id: str, at: datetime, author: Author) -> AccessRecord | None:
         """The key as it is from now on; None if there is none. Revoking twice keeps the first moment."""
         async with self._transaction() as session:
             key = await session.get(Key, key_id, with_for_update=True)
             if key is not None and key.revoked_at is None:
+                before = _issued(key)
                 key.revoked_at, key.announced = at, False
-                session.add(Audit(by=by, action="key_revoked", subject=key_id, detail={}))
+                await _audit(session, author, Change("key_revoked", key_id, before, _issued(key)))
             return None if key is None else (await self._records(session, [key]))[0]
 
-    async def ensure_bootstrap_key(self, key: Key, at: datetime) -> None:
+    async def ensure_bootstrap_key(self, key: Key, at: datetime, author: Author) -> None:
         """`key` is the one of the settings: it is added if it is new, and a former one is revoked."""
+        former = (col(Key.created_by) == key.created_by, col(Key.key_id) != key.key_id, col(Key.revoked_at).is_(None))
         async with self._transaction() as session:
+            changes = []
             if await session.get(Key, key.key_id) is None:
                 session.add(key)
-            former = (col(Key.created_by) == key.created_by, col(Key.key_id) != key.key_id)
-            standing = col(Key.revoked_at).is_(None)
-            await session.exec(update(Key).where(*former, standing).values(revoked_at=at, announced=False))
+                changes.append(Change("key_issued", key.key_id, after=_issued(key)))
+            for one in (await session.exec(select(Key).where(*former).with_for_update())).all():
+                before = _issued(one)
+                one.revoked_at, one.announced = at, False
+                changes.append(Change("key_revoked", one.key_id, before, _issued(one)))
+            await _audit(session, author, *changes)
 
     async def access_records(self, producer: str | None = None) -> list[AccessRecord]:
         """Every key, or every key of a producer, as all services are told of it."""
@@ -173,6 +190,20 @@ class Store:
         for name, gln in (await session.exec(select(Gln.producer, Gln.gln).where(col(Gln.producer).in_(names)))).all():
             glns.setdefault(name, []).append(gln)
         return [_record(key, roles, glns) for key in keys]
+
+
+async def _audit(session: AsyncSession, author: Author, *changes: Change) -> None:
+    await audit.record(await session.connection(), author, *changes)
+
+
+def _issued(key: Key) -> dict[str, Any]:
+    """What the audit keeps of a key: nothing of its secret, nor of its hash."""
+    told = {"role": key.role, "name": key.name, "label": key.label, "kafka_username": key.kafka_username}
+    return {**told, "revoked_at": None if key.revoked_at is None else rfc3339(key.revoked_at)}
+
+
+def _told(party: Party | None) -> State:
+    return None if party is None else {"country": party.country, "name": party.name}
 
 
 def _record(key: Key, roles: Mapping[str, Sequence[str]], glns: Mapping[str, Sequence[str]]) -> AccessRecord:

@@ -87,22 +87,6 @@ class Rejection(SQLModel, table=True):
     captured: int | None = Field(default=None, sa_type=BigInteger, foreign_key="captured_events.number", unique=True)
 
 
-class Audit(SQLModel, table=True):
-    """What a person changed: who (key id), when, what."""
-
-    __tablename__ = "audit"
-
-    id: int | None = Field(default=None, sa_type=BigInteger, primary_key=True)
-    at: datetime = Field(
-        default=None,
-        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
-    )
-    by: str = Field(sa_type=Text)
-    action: str = Field(sa_type=Text)
-    subject: str = Field(sa_type=Text)
-    detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-
-
 class Party(SQLModel, table=True):
     """In which country (ISO 3166 alpha-2) a GLN is; it holds over the country of the producer that it belongs to."""
 

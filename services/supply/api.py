@@ -18,7 +18,7 @@ from services.supply import (
 )
 from services.supply.settings import SupplySettings
 from services.supply.slots import Slots
-from shared import openapi
+from shared import audit_api, openapi
 
 EXPORT_RETRY_SECONDS: Final = 10
 SERIES_RETRY_SECONDS: Final = 5
@@ -32,4 +32,5 @@ def add_routes(app: FastAPI) -> None:
     app.state.verifying = Slots("verifications", 1, VERIFY_RETRY_SECONDS)
     for answers in (ledger_api, figures_api, explain_api, told_api, registry_api, exports_api, verify_api, whatif_api):
         app.include_router(answers.router)
+    audit_api.add_to(app)
     openapi.add_route(app)

@@ -22,12 +22,15 @@ from services.supply.evaluation import Evaluation
 from services.supply.goal_files import load_goals
 from services.supply.known_facts import KnownFacts
 from services.supply.lag import Lag, Stall
+from services.supply.pages import add_pages
 from services.supply.settings import SupplySettings
 from services.supply.signing import BadKey, Signer
 from shared.access import AccessCache
-from shared.database import AWAY, migrate, pool
+from shared.audit import AuditLog
+from shared.database import AWAY, engine, migrate, pool
 from shared.settings import ROOT
 from shared.telemetry import logger
+from shared.transactions import transaction
 from shared.web import create_app, stop_tasks
 
 WATCH_EVERY_SECONDS: Final = 5.0
@@ -70,6 +73,7 @@ class Supply:
         readers = await pool(
             settings, size=settings.database_pool_size, command_timeout_seconds=settings.database_timeout_seconds
         )
+        audited = engine(settings)  # for the audit; it opens no connection before somebody reads that
         self.database_answers = True
         lag = Lag(settings, writer)
         self.consumer = LedgerConsumer(settings, writer, self.fatal)
@@ -77,6 +81,7 @@ class Supply:
         evaluation = Evaluation(settings, writer, self.clock, self.signer, self.goals, facts, lag.records)
         app.state.access, app.state.clock, app.state.goals = self.access, self.clock, self.goals
         app.state.readers, app.state.facts = readers, facts
+        app.state.audit = AuditLog(lambda: transaction(audited))
         tasks = [
             asyncio.create_task(self._watched(work), name=name)
             for name, work in {
@@ -94,7 +99,7 @@ class Supply:
             await stop_tasks(*tasks)
             await evaluation.stop()
             await lag.stop()
-            await asyncio.gather(writer.close(), readers.close())
+            await asyncio.gather(writer.close(), readers.close(), audited.dispose())
 
     def fatal(self, why: str, error: BaseException) -> None:
         """Ends the process: what cannot be right must not go on. A supervisor starts it again."""
@@ -142,5 +147,6 @@ def create(settings: SupplySettings) -> tuple[FastAPI, Supply]:
     """The application and what runs behind it."""
     supply = Supply(settings)
     app = create_app(settings, TITLE, supply.lifespan, supply.readiness)
+    add_pages(app)
     add_routes(app)
     return app, supply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,12 +28,15 @@ MAX_VALUE_LENGTH = 60
 def ledger_rebuild(
     database_url: DatabaseUrl,
     check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 if anything differs.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit.")] = "",
     show: Annotated[int, typer.Option(min=0, max=1_000, help="Differences shown of each table.")] = 20,
 ) -> None:
     """Fold the journal anew beside the derived tables, compare, and replace what differs, while the service runs."""
     from services.supply.rebuild import CannotLock, UnderWay, rebuild
+    from shared.audit import OWNER, SHELL, Author
     from shared.database import AWAY
 
+    author = Author(SHELL, getpass.getuser(), OWNER, reason)
     console = Console()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
@@ -42,7 +46,7 @@ def ledger_rebuild(
             def tell(step: str, done: int, total: int) -> None:
                 progress.update(task, description=step, completed=done, total=total or None)
 
-            done = asyncio.run(rebuild(database_url, tell, replace=not check, max_shown=show))
+            done = asyncio.run(rebuild(database_url, tell, replace=not check, max_shown=show, author=author))
     except (UnderWay, CannotLock, *AWAY) as error:
         console.print(f"cannot rebuild: {error or type(error).__name__}", style="red", markup=False)
         raise typer.Exit(EXIT_IMPOSSIBLE) from None

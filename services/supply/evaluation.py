@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from services.supply import checkpoints, metrics
 from services.supply.beside import Beside
 from services.supply.catching_up import CatchingUp
+from services.supply.course_keeper import CourseKeeper
 from services.supply.goals import Goal
 from services.supply.known_facts import KnownFacts
 from services.supply.measurement import Measurement
@@ -31,6 +32,7 @@ from services.supply.told import Outdated
 from services.supply.view import View, same_snapshot
 from shared.clock import Clock
 from shared.database import AWAY
+from shared.errors import Transient
 from shared.lease import Lease, LeaseLost
 from shared.telemetry import logger
 
@@ -40,7 +42,7 @@ RETRY_SECONDS: Final = 1.0
 # While Kafka is away nothing new is read: what was known of the lag before still holds, and checkpoints go on.
 LAG_TIMEOUT_SECONDS: Final = 2.0
 # What is waited for. Two writers that meet are told so by PostgreSQL in several ways, and one of them tries again.
-TRANSIENT: Final = (KafkaError, LeaseLost, Outdated, asyncpg.TransactionRollbackError, *AWAY)
+TRANSIENT: Final = (Transient, KafkaError, LeaseLost, Outdated, asyncpg.TransactionRollbackError, *AWAY)
 
 
 class Evaluation:
@@ -68,6 +70,8 @@ class Evaluation:
         self._outside = Outside(settings)
         self._measuring = Beside("measure")
         self._publishing = Beside("publish")
+        self._courses = CourseKeeper(settings, pool)
+        self._coursing = Beside("course")
         self._view: View | None = None
         self._lag_records = 0
 
@@ -75,7 +79,8 @@ class Evaluation:
         """Evaluates for ever; what is away is waited for."""
         while True:
             started = time.monotonic()
-            failures = [self._measuring.failure(), self._publishing.failure(), await self._turn()]
+            beside = (self._measuring, self._publishing, self._coursing)
+            failures = [*(work.failure() for work in beside), await self._turn()]
             wait = self._settings.checkpoint_every_seconds - (time.monotonic() - started)
             for error in failures:
                 if error is None:
@@ -88,7 +93,7 @@ class Evaluation:
 
     async def stop(self) -> None:
         """Hands the lease on."""
-        for work in (self._measuring, self._publishing):
+        for work in (self._measuring, self._publishing, self._coursing):
             await work.stop(self._settings.shutdown_timeout_seconds / 4)
         if self._view is not None:
             await self._view.held.aclose()  # where it was cancelled before it began
@@ -137,9 +142,12 @@ class Evaluation:
 
     async def _measure(self, view: View) -> None:
         """What was found is published at once, not at the next turn."""
+        cut, on = view.cut, view.on
         await self._measurement.run(view)
         if self._publishing.idle:
             self._publishing.start(self._publish())
+        if self._coursing.idle and self._courses.is_due(cut.n, on):
+            self._coursing.start(self._courses.run(copy(self._lease), on))
 
     async def _known_lag(self) -> int:
         try:

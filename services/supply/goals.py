@@ -75,10 +75,11 @@ class Bands(_Model):
 
 
 class Goal(_Model):
-    """One goal of deploy/goals. Without `target.by` it has no trajectory."""
+    """One goal of deploy/goals. Without `target.by` it has no trajectory. `titles`: the title in other languages."""
 
     goal: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
     title: str = Field(min_length=1)
+    titles: dict[Literal["vi"], str] = {}
     source: str = Field(min_length=1)
     indicator: str
     scope: str
@@ -212,8 +213,8 @@ class Assessment(msgspec.Struct, frozen=True):
 
 
 def goals_hash(goals: Iterable[Goal]) -> str:
-    """A hash of the definitions that an answer rests on."""
-    return sha256("\n".join(goal.model_dump_json() for goal in goals).encode()).hexdigest()
+    """A hash of the definitions that an answer rests on; how a goal is called elsewhere changes none."""
+    return sha256("\n".join(goal.model_dump_json(exclude={"titles"}) for goal in goals).encode()).hexdigest()
 
 
 def expected_on(goal: Goal, day: date) -> Decimal | None:

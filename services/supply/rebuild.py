@@ -19,6 +19,7 @@ import msgspec
 
 from services.supply.derived import BY_EVENT, FLOWS, LOTS, Derived, flows_fold, lots_fold
 from services.supply.refold import Comparison, Tell, refold
+from shared.audit import OWNER, SHELL, Author, Change, record_bare
 
 REBUILD_LOCK: Final = 0x5357_5245_4255  # the advisory lock of whoever rebuilds
 CONNECT_TIMEOUT_SECONDS: Final = 30.0
@@ -42,6 +43,11 @@ _RAISE: Final = "UPDATE generation SET number = number + 1"
 _WRONG_LOTS: Final = "SELECT gtin, lot FROM flows_wrong UNION SELECT gtin, lot FROM lots_wrong ORDER BY gtin, lot"
 _OF_LOTS: Final = "(gtin, lot) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))"
 _OF_EVENTS: Final = "event_key = ANY($1::bytea[])"
+
+
+Replace = Callable[[Sequence[Any]], Awaitable[None]]
+REPAIRED: Final = "ledger_repaired"
+SOMEBODY: Final = Author(SHELL, SHELL, OWNER)
 
 
 class UnderWay(Exception):
@@ -71,17 +77,22 @@ class Rebuilt(msgspec.Struct):
         return sum(item.differing for item in self.compared if item.table == "journal")
 
 
-async def rebuild(database_url: str, tell: Tell, *, replace: bool, max_shown: int = MAX_SHOWN) -> Rebuilt:
-    """Compares, and with `replace` puts right. Raises UnderWay, CannotLock, and the database's errors."""
+async def rebuild(
+    database_url: str, tell: Tell, *, replace: bool, max_shown: int = MAX_SHOWN, author: Author = SOMEBODY
+) -> Rebuilt:
+    """Compares, and with `replace` puts right; the audit says so of each step.
+
+    Raises UnderWay, CannotLock, and the database's errors.
+    """
     began = time.monotonic()
     async with _alone(database_url) as connection:
         async with connection.transaction(isolation="repeatable_read"):
             compared = await refold(connection, max_shown, tell)
         done = Rebuilt(compared, 0, 0, 0.0)
         if replace and done.differing and not done.beyond_repair:
-            done.lots = await _replace_lots(connection, tell)
+            done.lots = await _replace_lots(connection, tell, author)
             for table in BY_EVENT:
-                done.events += await _replace_events(connection, table, tell)
+                done.events += await _replace_events(connection, table, tell, author)
     done.seconds = time.monotonic() - began
     return done
 
@@ -99,7 +110,7 @@ async def _alone(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def _replace_lots(connection: asyncpg.Connection, tell: Tell) -> int:
+async def _replace_lots(connection: asyncpg.Connection, tell: Tell, author: Author) -> int:
     """Flows and lots of every product's lot in which either differed, from all entries that are there by then."""
     wrong = await connection.fetch(_WRONG_LOTS)
 
@@ -109,11 +120,11 @@ async def _replace_lots(connection: asyncpg.Connection, tell: Tell) -> int:
             await connection.execute(f"DELETE FROM {table.name} WHERE {_OF_LOTS}", *keys)
             await connection.execute(f"INSERT INTO {table.name} ({', '.join(table.columns)}) {fold}", *keys)
 
-    await _in_steps(connection, "replace lots", wrong, LOTS_A_STEP, replace, tell)
+    await _in_steps(connection, "lots", wrong, LOTS_A_STEP, _audited(replace, connection, "lots", author), tell)
     return len(wrong)
 
 
-async def _replace_events(connection: asyncpg.Connection, table: Derived, tell: Tell) -> int:
+async def _replace_events(connection: asyncpg.Connection, table: Derived, tell: Tell, author: Author) -> int:
     """The rows of one table of BY_EVENT that differed. An event recorded twice is known by its first place."""
     wrong = await connection.fetch(f"SELECT DISTINCT event_key FROM {table.name}_wrong ORDER BY event_key")
     first = (
@@ -126,8 +137,17 @@ async def _replace_events(connection: asyncpg.Connection, table: Derived, tell: 
         await connection.execute(f"DELETE FROM {table.name} WHERE {_OF_EVENTS}", keys)
         await connection.execute(f"INSERT INTO {table.name} ({', '.join(table.columns)}) {first}", keys)
 
-    await _in_steps(connection, f"replace {table.name}", wrong, EVENTS_A_STEP, replace, tell)
+    audited = _audited(replace, connection, table.name, author)
+    await _in_steps(connection, table.name, wrong, EVENTS_A_STEP, audited, tell)
     return len(wrong)
+
+
+def _audited(replace: Replace, connection: asyncpg.Connection, what: str, author: Author) -> Replace:
+    async def replace_and_say(step: Sequence[Any]) -> None:
+        await replace(step)
+        await record_bare(connection, author, Change(REPAIRED, what, {"differing": len(step)}, {"differing": 0}))
+
+    return replace_and_say
 
 
 async def _in_steps(
@@ -135,17 +155,15 @@ async def _in_steps(
     name: str,
     wrong: Sequence[Any],
     size: int,
-    replace: Callable[[Sequence[Any]], Awaitable[None]],
+    replace: Replace,
     tell: Tell,
 ) -> None:
     for start in range(0, len(wrong), size):
-        tell(name, start, len(wrong))
+        tell(f"replace {name}", start, len(wrong))
         await _locked(connection, wrong[start : start + size], replace)
 
 
-async def _locked(
-    connection: asyncpg.Connection, step: Sequence[Any], replace: Callable[[Sequence[Any]], Awaitable[None]]
-) -> None:
+async def _locked(connection: asyncpg.Connection, step: Sequence[Any], replace: Replace) -> None:
     """One step in a transaction of its own, during which no batch commits."""
     for _ in range(LOCK_ATTEMPTS):
         try:

@@ -34,6 +34,8 @@ class SupplySettings(ServiceSettings):
     max_exports: int = Field(gt=0)
     export_timeout_seconds: float = Field(gt=0)
     export_stall_seconds: float = Field(gt=0)
+    course_every_seconds: float = Field(gt=0)
+    course_timeout_seconds: float = Field(gt=0)
     verify_timeout_seconds: float = Field(gt=0)
     domestic_local_steps: tuple[Literal["full", "fill_finish", "packaging"], ...]
 

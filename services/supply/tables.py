@@ -203,6 +203,16 @@ class Evaluated(SQLModel, table=True):
     body: dict[str, Any] = Field(sa_type=JSONB)
 
 
+class CourseRow(SQLModel, table=True):
+    """How the goals came to where they are, as worked out last, for pages (services.supply.course)."""
+
+    __tablename__ = "courses"
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    checkpoint: int = _big()
+    body: dict[str, Any] = Field(sa_type=JSONB)
+
+
 class LeaseRow(SQLModel, table=True):
     """See shared.lease."""
 

@@ -3,15 +3,12 @@ tables by a fold. It is a process of its own, so that its memory and its process
 
     python -m services.supply.verification        reads an Order from its input, writes a Verdict or a Failure
 
-It ends when its input ends: the process that began it has gone, or no longer wants to know.
+How it is begun and ends: services.supply.child.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +20,7 @@ import msgspec
 
 from services.supply import checkpoints
 from services.supply.checkpoint_files import Unusable, files_in, read_file
+from services.supply.child import take_order, tell
 from services.supply.evidence_signed import signed_heads
 from services.supply.findings import Finding, Findings
 from services.supply.ledger_rows import CONNECT_TIMEOUT_SECONDS, examine
@@ -36,8 +34,6 @@ VERIFY_LOCK: Final = 0x5357_5645_5249  # the advisory lock of whoever verifies
 MAX_FINDINGS: Final = 200
 # Signed checkpoints of the table that are not in the files here: more than these are left to the offline verifier.
 MAX_FROM_TABLE: Final = 10_000
-NICENESS: Final = 10
-READ_BYTES: Final = 65_536
 
 _UNBALANCED: Final = f"""
 SELECT gtin, lot, sum FROM (SELECT gtin, lot, {" + ".join(NAMES)} AS sum FROM lots) sums WHERE sum <> 0
@@ -189,9 +185,7 @@ def _of_tables(compared: Iterable[Comparison]) -> Iterator[Fault]:
 
 
 def main() -> None:
-    os.nice(NICENESS)
-    order = msgspec.json.decode(_first_line(), type=Order)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    order = take_order(Order)
     outcome: Verdict | Failure
     try:
         outcome = asyncio.run(verify(order))
@@ -199,21 +193,7 @@ def main() -> None:
         outcome = Failure("under_way", str(error))
     except AWAY as error:
         outcome = Failure("away", str(error) or type(error).__name__)
-    sys.stdout.buffer.write(msgspec.json.encode(outcome))
-
-
-def _first_line() -> bytes:
-    """Read past Python's own buffer, whose lock a thread that waits for more would hold when the process ends."""
-    told = b""
-    while not told.endswith(b"\n") and (part := os.read(0, READ_BYTES)):
-        told += part
-    return told
-
-
-def _end_with_input() -> None:
-    while os.read(0, READ_BYTES):
-        pass
-    os._exit(0)
+    tell(outcome)
 
 
 if __name__ == "__main__":

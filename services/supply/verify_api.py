@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.supply.asked import Asked, reader
+from services.supply.child import outcome_of
 from services.supply.settings import SupplySettings
 from services.supply.signing import Signer
 from services.supply.slots import Slots
@@ -19,7 +19,7 @@ from shared.errors import Transient
 from shared.settings import ROOT
 from shared.web import json_response, while_connected
 
-COMMAND: Final = (sys.executable, "-m", "services.supply.verification")
+MODULE: Final = "services.supply.verification"
 FORMER_KEYS: Final = "*.pub.pem"
 
 router = APIRouter()
@@ -48,24 +48,9 @@ def _order(settings: SupplySettings) -> Order:
 
 
 async def run_verification(order: Order, timeout_seconds: float) -> Verdict | Failure:
-    """What a child of this process finds. It lives as long as its input is open, so it ends with this process, however
-    that ends. Raises Transient after `timeout_seconds`."""
-    child = await asyncio.create_subprocess_exec(
-        *COMMAND, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert child.stdin is not None and child.stdout is not None
+    """What a child of this process finds. Raises Transient after `timeout_seconds`."""
     try:
-        async with asyncio.timeout(timeout_seconds):
-            child.stdin.write(msgspec.json.encode(order) + b"\n")
-            await child.stdin.drain()
-            told = await child.stdout.read()
-            code = await child.wait()
+        told = await outcome_of(MODULE, order, timeout_seconds)
     except TimeoutError:
         raise Transient(f"no verdict within {timeout_seconds:.0f} s: verify an export offline", 3600) from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if code != 0:
-        raise RuntimeError(f"the verification ended with code {code}")
     return msgspec.json.decode(told, type=Verdict | Failure)

@@ -33,6 +33,7 @@ from services.alerts.store.silences import SilenceStore
 from services.alerts.wakeups import Wakeups
 from shared.clock import FixedClock
 from shared.database import engine, migrate
+from tests.authors import ANN
 from tests.unit.alerts_given import SUPPLY_URL, built_in, endpoint
 
 NOW = datetime(2027, 3, 1, 2, 0, tzinfo=UTC)
@@ -99,7 +100,7 @@ class World:
         now = self.clock.now()
         matcher = Matcher(name, Op.EQUAL, value)
         made = Silence(uuid.uuid4(), (matcher,), now, now + ends_in, "maintenance", "ann", self.clock.real_now())
-        await self.silences.add(made)
+        await self.silences.add(made, ANN)
         return made
 
     async def look(self, later: timedelta = timedelta()) -> int:
@@ -121,7 +122,7 @@ class World:
 
     async def endpoint(self, url: str = "https://one.example/", **more: Any) -> Endpoint:
         made = endpoint(**{"id": uuid.uuid4(), "url": url, "created_at": self.clock.real_now(), **more})
-        await self.endpoints.add(made, "ann")
+        await self.endpoints.add(made, ANN)
         return made
 
     async def signal(self, *signals: Signal) -> None:

@@ -37,12 +37,17 @@ class Browser:
     async def get(self, path: str, follow: bool = True) -> Shown:
         return await self._ask("GET", path, None, follow)
 
-    async def post(self, path: str, form: dict[str, str], follow: bool = True) -> Shown:
-        return await self._ask("POST", path, form, follow)
+    async def post(
+        self, path: str, form: dict[str, str], follow: bool = True, headers: dict[str, str] | None = None
+    ) -> Shown:
+        return await self._ask("POST", path, form, follow, headers)
 
-    async def _ask(self, method: str, path: str, form: dict[str, str] | None, follow: bool) -> Shown:
+    async def _ask(
+        self, method: str, path: str, form: dict[str, str] | None, follow: bool, headers: dict[str, str] | None = None
+    ) -> Shown:
         url = path if path.startswith("http") else self.url + path
-        async with self._session.request(method, url, data=form, allow_redirects=follow) as answer:
+        asked = self._session.request(method, url, data=form, allow_redirects=follow, headers=headers)
+        async with asked as answer:
             return Shown(answer.status, await answer.text(), answer.headers, answer.url.path)
 
     async def sign_in(self, key: str, wanted: str = "") -> Shown:
@@ -51,6 +56,12 @@ class Browser:
 
     def cookies(self) -> dict[str, Any]:
         return dict(self._session.cookie_jar.filter_cookies(URL(self.url)))
+
+    def cookies_at(self, url: str) -> dict[str, Any]:
+        return dict(self._session.cookie_jar.filter_cookies(URL(url)))
+
+    def keep(self, name: str, value: str) -> None:
+        self._session.cookie_jar.update_cookies({name: value}, URL(self.url))
 
     def forget(self, name: str) -> None:
         self._session.cookie_jar.clear(lambda cookie: cookie.key == name)

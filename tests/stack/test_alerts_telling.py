@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from services.alerts.endpoint import Filter, Format
 from services.alerts.facts import Signal
@@ -17,6 +17,8 @@ from services.alerts.rule_files import read
 from services.alerts.rules import RuleSet
 from services.alerts.store.alerts import NotFound
 from services.alerts.store.recovery import Removed
+from shared.audit import AuditLog, Wanted
+from tests.authors import ANN, BOB, EVE
 from tests.stack.alerts_world import GROUPING, NOW, World
 from tests.unit.alerts_given import goal, rule_set
 
@@ -98,7 +100,7 @@ async def test_nobody_acknowledges_so_the_next_level_is_told_and_the_first_remin
     assert (world.wire.told(ONE), world.wire.told(TWO)) == (["firing", "reminder"], ["firing", "reminder"])
     alert = await only_alert(world)
     assert alert["level"] == 1
-    await world.alerts.acknowledge(uuid.UUID(alert["id"]), "ann", "on it")
+    await world.alerts.acknowledge(uuid.UUID(alert["id"]), replace(ANN, reason="on it"))
     await world.look(100 * HOUR)
     assert await world.look() == 0
     await world.signal(goal("on_track", 2))
@@ -144,14 +146,14 @@ async def test_a_silence_that_is_ended_early_lets_go_of_what_it_held_back(world:
     await world.signal(goal("off_track"), Signal("goal/value", 1, NOW, goal("off_track").data))
     await world.deliver()
     assert len(world.wire.told()) == 1
-    await world.silences.end(silence.id, "bob")
+    await world.silences.end(silence.id, BOB)
     assert await world.look() == 2
     await world.deliver()
     assert world.wire.told() == ["firing", "firing"]
-    await world.silences.end(silence.id, "bob")
+    await world.silences.end(silence.id, BOB)
     assert await world.look() == 1
     with pytest.raises(NotFound):
-        await world.silences.end(uuid.uuid4(), "bob")
+        await world.silences.end(uuid.uuid4(), BOB)
 
 
 async def test_a_silence_shows_at_once_on_what_was_told_before_it(world: World) -> None:
@@ -266,7 +268,7 @@ async def test_a_delivery_that_failed_is_sent_again_by_hand_with_its_id_and_a_ne
         assert await world.deliver() == 1
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"
-    await world.recovery.resend(uuid.UUID(delivery["id"]), "ann")
+    await world.recovery.resend(uuid.UUID(delivery["id"]), ANN)
     assert await world.deliver() == 1
     world.clock.advance(timedelta(seconds=5))
     assert await world.deliver() == 1
@@ -274,7 +276,7 @@ async def test_a_delivery_that_failed_is_sent_again_by_hand_with_its_id_and_a_ne
     assert (delivery["state"], len(delivery["attempts"])) == ("delivered", 10)
     assert len(set(world.wire.ids())) == 1
     with pytest.raises(NotFound):
-        await world.recovery.resend(uuid.uuid4(), "ann")
+        await world.recovery.resend(uuid.uuid4(), ANN)
 
 
 async def test_what_is_being_sent_is_not_sent_beside_it(world: World) -> None:
@@ -285,7 +287,7 @@ async def test_what_is_being_sent_is_not_sent_beside_it(world: World) -> None:
     while not world.wire.requests:
         await asyncio.sleep(0)
     [delivery] = await world.sent()
-    await world.recovery.resend(uuid.UUID(delivery["id"]), "ann")
+    await world.recovery.resend(uuid.UUID(delivery["id"]), ANN)
     assert await world.deliver() == 0
     sending.cancel()
 
@@ -297,17 +299,17 @@ async def test_an_endpoint_gets_what_failed_and_what_it_missed_while_it_was_disa
     await world.deliver()
     await world.signal(goal("on_track", 2), Signal("goal/value", 1, NOW, goal("at_risk").data))
     assert await world.deliver() == 0
-    await world.endpoints.change(made.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, "ann")
+    await world.endpoints.change(made.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, ANN)
     found = await world.queries.endpoint(made.id)
     assert found is not None
-    done = await world.recovery.recover(found, NOW, "ann")
+    done = await world.recovery.recover(found, NOW, ANN)
     assert (done.count, done.following) == (2, None)
     assert await world.deliver(rounds=3) == 2
     assert world.wire.told() == ["firing", "firing", "resolved"]
-    assert (await world.recovery.recover(found, NOW, "ann")).count == 0
-    await world.endpoints.remove(made.id, "ann")
+    assert (await world.recovery.recover(found, NOW, ANN)).count == 0
+    await world.endpoints.remove(made.id, ANN)
     with pytest.raises(Removed):
-        await world.recovery.resend(uuid.UUID((await world.sent())[0]["id"]), "ann")
+        await world.recovery.resend(uuid.UUID((await world.sent())[0]["id"]), ANN)
 
 
 async def test_stats_say_what_came_of_an_endpoint(world: World) -> None:
@@ -354,15 +356,14 @@ async def test_changed_rules_judge_again_without_a_restart_and_open_alerts_keep_
 
 async def test_what_a_person_changes_is_kept_with_who_and_when_and_without_secrets(world: World) -> None:
     made = await world.endpoint(ONE, headers={"Authorization": "Bearer hidden"})
-    await world.endpoints.change(made.id, {"level": 2}, "bob")
-    await world.endpoints.rotate(made.id, "whsec_bmV3", HOUR, "bob")
+    await world.endpoints.change(made.id, {"level": 2}, BOB)
+    await world.endpoints.rotate(made.id, "whsec_bmV3", HOUR, BOB)
     silence = await world.silence("rule", "x", HOUR)
-    await world.silences.end(silence.id, "eve")
-    await world.recovery.recover(made, NOW, "eve")
-    await world.endpoints.remove(made.id, "bob")
-    async with world.engine.connect() as connection:
-        rows = (await connection.execute(text("SELECT by, action, subject, detail::text FROM audit ORDER BY id"))).all()
-    assert [(by, action) for by, action, _, _ in rows] == [
+    await world.silences.end(silence.id, EVE)
+    await world.recovery.recover(made, NOW, EVE)
+    await world.endpoints.remove(made.id, replace(BOB, reason="the receiver has moved"))
+    rows = list(reversed(await AuditLog(world.engine.begin).page(Wanted(), None, 100)))
+    assert [(row["name"], row["action"]) for row in rows] == [
         ("ann", "endpoint_created"),
         ("bob", "endpoint_changed"),
         ("bob", "secret_rotated"),
@@ -371,4 +372,8 @@ async def test_what_a_person_changes_is_kept_with_who_and_when_and_without_secre
         ("eve", "endpoint_recovered"),
         ("bob", "endpoint_removed"),
     ]
-    assert not any(made.secret in row[3] or "hidden" in row[3] or "bmV3" in row[3] for row in rows)
+    changed, removed = rows[1], rows[-1]
+    assert (changed["by"], changed["role"], changed["subject"]) == (BOB.key_id, BOB.role, str(made.id))
+    assert (changed["before"]["level"], changed["after"]["level"]) == (0, 2)
+    assert (removed["before"]["url"], removed["after"], removed["reason"]) == (ONE, None, "the receiver has moved")
+    assert not any(secret in str(rows) for secret in (made.secret, "hidden", "bmV3"))

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.alerts.facts import Signal
 from services.alerts.rules import RuleSet
 from services.alerts.tables import metadata
+from tests.authors import ANN
 from tests.stack.alerts_world import LIMITS, NOW, World
 from tests.unit.alerts_given import OBLIGATION, goal, rule_set
 
@@ -146,7 +147,7 @@ async def test_410_disables_the_endpoint_and_raises_an_alert_that_others_are_tol
     await world.deliver()
     assert world.wire.told("https://gone.example/") == ["firing"]
 
-    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, "ann")
+    await world.endpoints.change(gone.id, {"enabled": True, "disabled_reason": None, "failing_since": None}, ANN)
     assert ("endpoint-disabled", "resolved") in await world.states()
 
 
@@ -186,7 +187,7 @@ async def test_a_rate_is_kept(world: World) -> None:
 async def test_a_removed_endpoint_gets_nothing_more(world: World) -> None:
     removed = await world.endpoint()
     await world.signal(goal("off_track"))
-    await world.endpoints.remove(removed.id, "ann")
+    await world.endpoints.remove(removed.id, ANN)
     assert await world.deliver() == 0
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"
@@ -268,7 +269,7 @@ async def test_an_acknowledgement_and_a_signal_at_once_lose_neither(world: World
     await world.signal(*[Signal(f"goal/{n}", 1, NOW, goal("off_track").data) for n in range(20)])
     page = await world.queries.alerts({}, 100, None)
     worse = [Signal(f"goal/{n}", 2, NOW, goal("off_track", value="0.5").data) for n in range(20)]
-    acknowledge = (world.alerts.acknowledge(uuid.UUID(item["id"]), "ann", "") for item in page.items)
+    acknowledge = (world.alerts.acknowledge(uuid.UUID(item["id"]), ANN) for item in page.items)
     await asyncio.gather(world.signal(*worse), *acknowledge)
     after = (await world.queries.alerts({}, 100, None)).items
     assert {(item["state"], item["value"]) for item in after} == {("acknowledged", "0.5")}

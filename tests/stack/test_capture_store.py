@@ -30,6 +30,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.store import ProducerRow, Store
 from services.ingest.tables import Party
 from shared.database import engine, migrate
+from tests.authors import ANN
 from tests.unit.epcis_given import ABROAD, DIRECTORY, GTIN, MAKER, PRESENT, document, gln, made, objects, packs, serial
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -171,25 +172,27 @@ async def test_only_so_much_of_a_producer_waits(world: World) -> None:
     assert await world.one.add("b", "rollback", b"[]") is not None
 
 
+def party(number: int, country: str, name: str | None) -> Party:
+    return Party(gln=gln(number), country=country, name=name, changed_at=NOW, changed_by="test")
+
+
 async def test_countries_are_those_of_parties_then_of_their_producers(world: World) -> None:
     row = ProducerRow("firm", (gln(101), gln(102)), ("manufacturer",), NOW, "VN")
-    await world.store.add_producer(row, by="test")
+    await world.store.add_producer(row, ANN)
     for number, country in ((102, "FR"), (ABROAD, "IN")):
-        await world.store.put_party(Party(gln=gln(number), country="US", name=None, changed_at=NOW, changed_by="test"))
-        await world.store.put_party(
-            Party(gln=gln(number), country=country, name="x", changed_at=NOW, changed_by="test")
-        )
+        await world.store.put_party(party(number, "US", None), ANN)
+        await world.store.put_party(party(number, country, "x"), ANN)
     found = await world.known("firm", glns=[gln(101), gln(102), gln(ABROAD), gln(999)])
     assert found.countries == {gln(101): "VN", gln(102): "FR", gln(ABROAD): "IN"}
-    assert await world.store.delete_party(gln(102), "test")
-    assert not await world.store.delete_party(gln(102), "test")
+    assert await world.store.delete_party(gln(102), ANN)
+    assert not await world.store.delete_party(gln(102), ANN)
     assert (await world.known("firm", glns=[gln(102)])).countries == {gln(102): "VN"}
 
 
 async def test_the_lot_of_a_serial_is_ones_own_then_what_a_maker_told_last(world: World) -> None:
     for number, role in enumerate(("manufacturer", "importer", "distributor", "distributor")):
         row = ProducerRow(f"firm-{number}", (gln(400 + number),), (role,), NOW, "VN")
-        await world.store.add_producer(row, by="test")
+        await world.store.add_producer(row, ANN)
 
     def marking(name: str, day: int, id: str) -> Any:
         told = {"cbvmda:itemExpirationDate": "2028-11-30", "cbvmda:lotNumber": name}

@@ -60,7 +60,7 @@ def test_nobody_speaks_to_kafka_without_tls_or_with_another_authority(composed: 
         "log_level": 0,
     }
     assert AdminClient(login).list_topics(timeout=15).topics
-    wrongs: tuple[dict[str, str], ...] = (
+    wrongs: tuple[dict[str, str | int | float | bool], ...] = (
         {"security.protocol": "SASL_PLAINTEXT"},
         {"ssl.ca.location": str(tmp_path / "other.pem")},
     )

@@ -115,9 +115,11 @@ async def test_what_was_changed_behind_the_ledgers_back_is_named_and_put_right(w
     assert await tables_of(world) == tampered
     assert set(found_in(await compared(world))) == {table}
 
-    code, told = await command(world)
+    code, told = await command(world, "--reason", "after a crash")
     assert (code, "replaced" in told) == (0, True), told
     assert await tables_of(world) == before
+    said = {(row["action"], row["role"], row["reason"]) for row in await world.one.fetch("SELECT * FROM audit")}
+    assert said == {("ledger_repaired", "owner", "after a crash")}
     assert (await command(world, "--check"))[0] == 0
 
 

@@ -111,8 +111,10 @@ def known_settings(service: str) -> set[str]:
 
 
 def with_secrets(given: Given, folder: Path, values: dict[str, str]) -> Path:
-    """Writes the secrets into `folder` as they are mounted; `values` by what they are, or "a-secret"."""
-    folder.mkdir()
+    """Lays the secrets out as Kubernetes mounts them, by links inside the folder; `values` by what they are."""
+    (folder / "..2026").mkdir(parents=True)
+    (folder / "..data").symlink_to("..2026")
     for name, source in given.secrets.items():
-        (folder / name).write_text(values.get(source, "a-secret"))
+        (folder / "..2026" / name).write_text(values.get(source, "a-secret"))
+        (folder / name).symlink_to(f"..data/{name}")
     return folder

@@ -143,6 +143,17 @@ def test_compose_refers_to_nothing_that_is_not_there(tmp_path: Path) -> None:
     }
 
 
+def test_grafana_is_given_what_its_provisioning_asks_for() -> None:
+    told = compose()["services"]["grafana"]
+    mounted = [volume.split(":")[0] for volume in told["volumes"]]
+    assert {"../grafana/provisioning", "../grafana/dashboards"} <= set(mounted)
+    for file in (ROOT / "deploy" / "grafana" / "provisioning").rglob("*.yaml"):
+        text = file.read_text("utf-8")
+        assert set(re.findall(r"\$\{(\w+)\}", text)) <= told["environment"].keys()
+        secrets = {item["target"] for item in told["secrets"] if isinstance(item, dict)}
+        assert set(re.findall(r"\$__file\{/run/secrets/([\w-]+)\}", text)) <= secrets
+
+
 def test_no_container_of_compose_is_root_by_right_can_write_or_take_all() -> None:
     for name, service in compose()["services"].items():
         assert service["read_only"] is True, name

@@ -8,21 +8,32 @@ home=${KAFKA_HOME:-/opt/kafka}
 secrets=${SECRETS:-/run/secrets}
 data=${DATA:-/var/lib/kafka/data}
 here=$(cd "$(dirname "$0")" && pwd)
-settings=$(mktemp -d "${TMPDIR:-/tmp}/kafka-XXXXXX")/server.properties
+work=$(mktemp -d "${TMPDIR:-/tmp}/kafka-XXXXXX")
+settings=$work/server.properties
 admin=$(<"$secrets/kafka_admin_password")
-controller=$(<"$secrets/kafka_controller_password")
 
-# Passwords are url-safe, so that no character of theirs means anything to sed or to Java.
-sed -e "s|@ADMIN_PASSWORD@|$admin|g" -e "s|@CONTROLLER_PASSWORD@|$controller|g" \
-    -e "s|@SECRETS@|$secrets|g" -e "s|@DATA@|$data|g" -e "s|@KAFKA_PUBLIC@|${KAFKA_PUBLIC:?}|g" \
-    -e "s|@INSIDE_HOST@|${INSIDE_HOST:-kafka}|g" -e "s|@INSIDE_PORT@|${INSIDE_PORT:-9093}|g" \
-    -e "s|@PRODUCERS_PORT@|${PRODUCERS_PORT:-9094}|g" -e "s|@CONTROLLER_PORT@|${CONTROLLER_PORT:-9095}|g" \
-    "$here/server.properties" >"$settings"
+# By the shell itself: what is given to another program can be read in the list of processes.
+text=$(<"$here/server.properties")
+text=${text//@ADMIN_PASSWORD@/$admin}
+text=${text//@CONTROLLER_PASSWORD@/$(<"$secrets/kafka_controller_password")}
+text=${text//@SECRETS@/$secrets}
+text=${text//@DATA@/$data}
+text=${text//@KAFKA_PUBLIC@/${KAFKA_PUBLIC:?}}
+text=${text//@INSIDE_HOST@/${INSIDE_HOST:-kafka}}
+text=${text//@INSIDE_PORT@/${INSIDE_PORT:-9093}}
+text=${text//@PRODUCERS_PORT@/${PRODUCERS_PORT:-9094}}
+text=${text//@CONTROLLER_PORT@/${CONTROLLER_PORT:-9095}}
+printf '%s\n' "$text" >"$settings"
 
 # Nothing is written beside the data: logs go to standard output alone.
 export LOG_DIR=${TMPDIR:-/tmp} EXTRA_ARGS="-name kafkaServer"
 export KAFKA_LOG4J_OPTS="-Dlog4j2.configurationFile=$here/log4j2.properties"
 
-"$home/bin/kafka-storage.sh" format --ignore-formatted --standalone --config "$settings" \
-    --cluster-id "${CLUSTER_ID:-c3VwcGx5LXdhdGNoLTAwMQ}" --add-scram "SCRAM-SHA-256=[name=admin,password=$admin]"
+# From a file, likewise. What it prints would hold the password's hashes.
+cat >"$work/format" <<END
+kafka.tools.StorageTool format --ignore-formatted --standalone --config "$settings"
+--cluster-id "${CLUSTER_ID:-c3VwcGx5LXdhdGNoLTAwMQ}" --add-scram "SCRAM-SHA-256=[name=admin,password=$admin]"
+END
+java -Xmx128m -cp "$home/libs/*" "@$work/format" | sed '/^Bootstrap metadata/d'
+rm "$work/format"
 exec "$home/bin/kafka-server-start.sh" "$settings"

@@ -26,9 +26,11 @@ from services.alerts.store.changes import flush_groups, tell
 from services.alerts.store.muting import covers, look_again, mutings, wake_unmuted
 from services.alerts.tables import AlertRow, GroupRow, PositionRow, RulesRow, SubjectRow, UnreadableRow
 from services.alerts.telling import settle
-from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
+from shared import audit
+from shared.audit import Author
 from shared.clock import Clock
+from shared.transactions import transaction
 
 # A subject that is only now seen has this version: every signal is above it.
 NO_VERSION: Final = -1
@@ -191,8 +193,8 @@ class AlertStore:
             await connection.execute(update(SubjectRow).values(wake_at=self._clock.now()))
         self._wakeups.changed("timers")
 
-    async def acknowledge(self, alert: uuid.UUID, by: str, why: str) -> Alert:
-        """The alert, acknowledged. Raises NotFound, lifecycle.NotAcknowledgeable."""
+    async def acknowledge(self, alert: uuid.UUID, author: Author) -> Alert:
+        """The alert, acknowledged; again changes nothing. Raises NotFound, lifecycle.NotAcknowledgeable."""
         async with transaction(self._engine) as connection:
             subject = await connection.scalar(select(col(AlertRow.subject)).where(col(AlertRow.id) == alert))
             await connection.execute(select(SubjectRow).where(col(SubjectRow.subject) == subject).with_for_update())
@@ -200,12 +202,15 @@ class AlertStore:
             if found is None:
                 raise NotFound
             held = alert_of(found)
-            step = lifecycle.acknowledge(held, by, why, self._clock.now())
+            step = lifecycle.acknowledge(held, author.name, author.reason, self._clock.now())
             assert step.alert is not None
             muted = Muting(held.muted_by)
             settled = settle(step.alert, held.told_at, step.changes, Plan(), muted, self._clock.now())
             await _write_alerts(connection, [alert_row(settled.alert, found["covers"])])
             await tell(connection, settled.changes, self._clock, self._grouping.wait)
+            if step.changes:
+                states = ({"state": one.state.value} for one in (held, settled.alert))
+                await audit.record(connection, author, audit.Change("alert_acknowledged", str(alert), *states))
         self._wakeups.changed()
         return settled.alert
 

@@ -18,7 +18,7 @@ from services.alerts.retry import Again, Delivered, Gone
 from services.alerts.rows import endpoint_of
 from services.alerts.store.endpoints import EndpointStore
 from services.alerts.tables import ChangeRow, EndpointRow
-from services.alerts.transactions import transaction
+from shared.transactions import transaction
 
 # The due heads of lanes, for each endpoint as many as it has room for. A lane's later messages wait for its head, also
 # while another instance has it: it stays pending until its outcome is known, due again when its lease ends.

@@ -12,8 +12,8 @@ from sqlmodel import col
 
 from services.alerts.payload import Message
 from services.alerts.tables import ChangeRow
-from services.alerts.transactions import transaction
 from shared.lease import Lease
+from shared.transactions import transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from sqlmodel import col
 
 from services.alerts.endpoint import Endpoint
 from services.alerts.store.alerts import NotFound
-from services.alerts.store.audit import audit
 from services.alerts.store.changes import missed_delivery
 from services.alerts.tables import DeliveryRow, EndpointRow
-from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
+from shared import audit
+from shared.audit import Author, Change
 from shared.clock import Clock, rfc3339
+from shared.transactions import transaction
 
 RECOVER_MAX: Final = 5_000
 # While an attempt is under way nothing is changed: it is being sent.
@@ -66,9 +67,9 @@ class Recovery:
         self._clock = clock
         self._wakeups = wakeups
 
-    async def resend(self, delivery: uuid.UUID, by: str) -> None:
+    async def resend(self, delivery: uuid.UUID, author: Author) -> None:
         """Has a delivery sent now, whatever came of it before. Raises NotFound, Removed."""
-        there = select(col(DeliveryRow.id), col(EndpointRow.deleted_at)).join(
+        there = select(col(DeliveryRow.state), col(EndpointRow.deleted_at)).join(
             EndpointRow, col(EndpointRow.id) == col(DeliveryRow.endpoint)
         )
         async with transaction(self._engine) as connection:
@@ -78,10 +79,11 @@ class Recovery:
             if found[1] is not None:
                 raise Removed
             await connection.execute(_ONE_AGAIN, {"delivery": delivery, "now": self._clock.real_now()})
-            await audit(connection, self._clock.real_now(), by, "delivery_resent", delivery, {})
+            change = Change("delivery_resent", str(delivery), {"state": found[0]}, {"state": "pending"})
+            await audit.record(connection, author, change)
         self._wakeups.changed("deliveries")
 
-    async def recover(self, endpoint: Endpoint, since: datetime, by: str) -> Recovered:
+    async def recover(self, endpoint: Endpoint, since: datetime, author: Author) -> Recovered:
         """Has everything sent that failed since then, or was told while `endpoint` took nothing; so many at most."""
         asked = {"endpoint": endpoint.id, "since": since, "most": RECOVER_MAX}
         async with transaction(self._engine) as connection:
@@ -92,8 +94,8 @@ class Recovery:
             await connection.execute(_FAILED_AGAIN, again)
             if rows:
                 await connection.execute(insert(DeliveryRow).on_conflict_do_nothing(), rows)
-            detail = {"since": rfc3339(since), "recovered": len(failed) + len(rows)}
-            await audit(connection, self._clock.real_now(), by, "endpoint_recovered", endpoint.id, detail)
+            done = {"since": rfc3339(since), "recovered": len(failed) + len(rows)}
+            await audit.record(connection, author, Change("endpoint_recovered", str(endpoint.id), after=done))
         self._wakeups.changed("deliveries")
         full = [found[-1][1] for found in (failed,) if len(found) == RECOVER_MAX]
         full += [missed[-1]["recorded_at"]] if len(missed) == RECOVER_MAX else []

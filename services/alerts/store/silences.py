@@ -13,12 +13,13 @@ from sqlmodel import col
 from services.alerts.muting import Silence
 from services.alerts.rows import silence_of
 from services.alerts.store.alerts import NotFound
-from services.alerts.store.audit import audit
 from services.alerts.store.muting import look_again
 from services.alerts.tables import SilenceRow
-from services.alerts.transactions import transaction
 from services.alerts.wakeups import Wakeups
+from shared import audit
+from shared.audit import Author, Change
 from shared.clock import Clock
+from shared.transactions import transaction
 
 SILENCES_MAX: Final = 1_000  # that have not ended: each is looked at for every alert that changes
 
@@ -35,7 +36,7 @@ class SilenceStore:
         self._clock = clock
         self._wakeups = wakeups
 
-    async def add(self, silence: Silence) -> None:
+    async def add(self, silence: Silence, author: Author) -> None:
         """Raises TooManySilences."""
         open_ones = select(func.count()).select_from(SilenceRow).where(col(SilenceRow.ends_at) > self._clock.now())
         row = {
@@ -52,25 +53,27 @@ class SilenceStore:
                 raise TooManySilences
             await connection.execute(insert(SilenceRow).values(row))
             shown = silence.as_json(self._clock.now())
-            await audit(connection, silence.created_at, silence.created_by, "silence_created", silence.id, shown)
+            await audit.record(connection, author, Change("silence_created", str(silence.id), after=shown))
 
-    async def end(self, identity: uuid.UUID, by: str) -> Silence:
+    async def end(self, identity: uuid.UUID, author: Author) -> Silence:
         """The silence, which now has ended; one that had ended before stays as it was. Raises NotFound."""
         now = self._clock.now()
         ended = {
             "ends_at": func.greatest(now, col(SilenceRow.starts_at)),
             "deleted_at": self._clock.real_now(),
-            "deleted_by": by,
+            "deleted_by": author.name,
         }
         chosen = col(SilenceRow.id) == identity
         async with transaction(self._engine) as connection:
-            still = update(SilenceRow).where(chosen, col(SilenceRow.ends_at) > now)
-            await connection.execute(still.values(**ended))
-            row = (await connection.execute(select(SilenceRow).where(chosen))).mappings().first()
+            row = (await connection.execute(select(SilenceRow).where(chosen).with_for_update())).mappings().first()
             if row is None:
                 raise NotFound
-            silence = silence_of(row)
-            await audit(connection, self._clock.real_now(), by, "silence_ended", identity, silence.as_json(now))
+            before = silence_of(row)
+            still = update(SilenceRow).where(chosen, col(SilenceRow.ends_at) > now)
+            await connection.execute(still.values(**ended))
+            silence = silence_of((await connection.execute(select(SilenceRow).where(chosen))).mappings().one())
+            change = Change("silence_ended", str(identity), before.as_json(now), silence.as_json(now))
+            await audit.record(connection, author, change)
             await look_again(connection, [silence.token])
         self._wakeups.changed("timers")
         return silence

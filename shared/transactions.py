@@ -1,4 +1,4 @@
-"""Tells a database that is away from a bug."""
+"""Opens a transaction, and tells a database that is away from a bug."""
 
 from __future__ import annotations
 
