@@ -235,7 +235,7 @@ def test_where_there_is_no_prometheus_a_line_says_so(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     stack = Stack(StackOptions(tmp_path / "run", watched=True))
     urls = {name: stack.ports.url(name) for name in SERVICES}
-    stack.credentials = {**urls, "kafka": {"bootstrap": "k"}, "receiver": {"url": "r"}}
+    stack.credentials = {**urls, "keys": {}, "kafka": {"bootstrap": "k"}, "receiver": {"url": "r"}}
     said = StringIO()
     tell(stack, Console(file=said, width=200))
     lines = [line.split(maxsplit=1) for line in said.getvalue().splitlines() if line.strip()]
