@@ -7,8 +7,9 @@ CLOCK     ?= real
 LONG_SECONDS ?= 3600
 export SCENARIO PORT_BASE RUN_DIR CLOCK
 
-UV_VERSION := 0.13.9
 VENV       := .venv
+TOOLS      := build/tools
+TOOLS_LOCK := deploy/release/tools.lock
 BIN        := $(VENV)/bin
 INSTALLED  := $(VENV)/.installed
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -16,15 +17,16 @@ PYTHON     ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 pyth
 SOURCES    := bench deploy services shared tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-proof test-long bench bench-long check-rules lint format documents messages lock clean
+.PHONY: help install run demo test test-proof test-long bench bench-long check-rules check-prometheus lint format documents messages tools release lock clean
 
 help: ## Tell what can be done
 	@echo "Supply Watch: an exact ledger of a nation's medicine supply, goals, and alerts that reach people."
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-24s %s\n", $$1, $$2}'
 	@echo
 	@echo "  SCENARIO=$(SCENARIO)   vietnam: a simulated market; none: an empty system (make run)"
-	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60"
+	@echo "  PORT_BASE=$(PORT_BASE)     ingest +10, supply +20, alerts +30, Kafka +40, PostgreSQL +50, receiver +60,"
+	@echo "                     Prometheus +70, Grafana +80"
 	@echo "  RUN_DIR=$(RUN_DIR)       holds data, secrets and logs between runs"
 	@echo "  CLOCK=$(CLOCK)         or <domain start, RFC 3339>@<domain seconds a real second>"
 	@echo "  make test-long: LAWS_SEED=<seed> LAWS_STEPS_PURE=190000 LAWS_STEPS_POSTGRESQL=10000 LONG_SECONDS=$(LONG_SECONDS), for each of its three parts"
@@ -37,7 +39,8 @@ $(INSTALLED): requirements.lock
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "Supply Watch needs Python 3.11 or newer, $(PYTHON) is older" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@echo "installing the packages of requirements.lock into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" || { echo "pip cannot install uv: is the package index reachable?" >&2; exit 2; }
+	@$(PYTHON) -m deploy.release.requirements $(TOOLS_LOCK) --only uv > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt || { echo "pip cannot install uv: is the package index reachable?" >&2; exit 2; }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "supply-watch.pth").write_text("$(CURDIR)\n")'
 	@printf '#!/bin/sh\nexec "%s/python" -m deploy.local.cli "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/supply-watch && chmod +x $(BIN)/supply-watch
@@ -70,6 +73,11 @@ test-long: $(INSTALLED) ## The laws of the ledger by 200,000 steps (LAWS_SEED=<s
 check-rules: $(INSTALLED) ## Read the rules of alerts and run their tests; names file and line of what is wrong
 	@$(BIN)/python -m services.alerts.check_rules $(RULES)
 
+check-prometheus: ## Check Prometheus' configuration and rules, and run their tests (needs promtool)
+	@command -v promtool >/dev/null || { echo "promtool is missing: Debian has it in the package prometheus" >&2; exit 2; }
+	@promtool check config deploy/prometheus/prometheus.yml
+	@promtool test rules deploy/prometheus/tests/*.yml
+
 lint: $(INSTALLED) ## ruff, mypy --strict, and the layers by import-linter
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -80,15 +88,27 @@ format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents anew
+documents: $(INSTALLED) ## Write the committed JSON Schemas, OpenAPI and AsyncAPI documents, metrics and dashboards anew
 	@$(BIN)/python -m shared.events.write_schemas
 	@$(BIN)/python -m deploy.documents
 
 messages: $(INSTALLED) ## Gather what pages say into translations/vi.po, and name what is not translated
 	@$(BIN)/python -m shared.messages
 
-lock: $(INSTALLED) ## Pin the packages of pyproject.toml again, newest versions, by hash
-	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+tools: $(TOOLS)/.installed ## Make build/tools with what builds and checks a release, pinned by hash
+
+$(TOOLS)/.installed: $(INSTALLED) $(TOOLS_LOCK)
+	@$(BIN)/uv venv --quiet --clear --no-project --python $(BIN)/python $(TOOLS)
+	@$(BIN)/uv pip sync --quiet --python $(TOOLS)/bin/python --require-hashes $(TOOLS_LOCK)
+	@touch $@
+
+release: $(TOOLS)/.installed ## Build sdist and wheel, install them into an empty environment, tell what is in them: build/release
+	@$(BIN)/python -m deploy.release.build
+
+LOCK := uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+lock: $(INSTALLED) ## Pin the packages of pyproject.toml and the tools again, newest versions, by hash
+	@$(BIN)/$(LOCK) --all-extras pyproject.toml --output-file requirements.lock
+	@$(BIN)/$(LOCK) deploy/release/tools.in --output-file $(TOOLS_LOCK)
 
 clean: ## Remove .venv, caches and build; data in RUN_DIR stays
 	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

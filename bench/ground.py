@@ -15,10 +15,11 @@ import asyncpg
 from pydantic import SecretStr
 
 from deploy.local.children import ChildSpec
-from deploy.local.postgres import DATABASE, SUPERUSER
+from deploy.local.postgres import SUPERUSER
 from deploy.local.progress import Steps
 from deploy.local.specs import PYTHON, ROOT
 from deploy.local.stack import Stack, StackOptions
+from deploy.postgres.roles import DATABASE
 from services.supply.settings import SupplySettings
 from shared.database import migrate
 from tests.stack.places import free_port_base

@@ -1,8 +1,9 @@
 """Writes what programs read about the services: `python -m deploy.documents`, after a route or the catalogue changed.
 
 services/<name>/openapi.json of each service, services/ingest/asyncapi.json, and what webhooks hold (schema and examples
-in services/alerts), with the settings of the defaults files; a test fails when a committed one has drifted. The JSON
-Schemas of events have a command of their own (shared/events/write_schemas.py).
+in services/alerts), with the settings of the defaults files; the list of metrics and Grafana's dashboards. A test fails
+when a committed one has drifted. The JSON Schemas of events have a command of their own
+(shared/events/write_schemas.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from deploy.grafana import dashboards
+from deploy.prometheus import metrics
 from services.alerts import payload_schema
 from services.alerts.app import Service
 from services.alerts.rules import RuleSet
@@ -54,6 +57,12 @@ def documents() -> Iterator[tuple[Path, dict[str, Any]]]:
         yield services / "alerts" / "examples" / f"{name}.json", body
 
 
+def watching() -> Iterator[tuple[Path, str]]:
+    """What those who watch the services are given: the list of metrics, and Grafana's dashboards."""
+    yield metrics.DOCUMENT, metrics.document()
+    yield from dashboards.files()
+
+
 def _supply(settings: SupplySettings) -> FastAPI:
     """Its routes alone: the rest of it needs the key that signs checkpoints."""
     app = create_app(settings, supply.TITLE, _no_life, dict)
@@ -71,6 +80,8 @@ def main() -> None:
     for file, content in documents():
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for file, text in watching():
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +31,7 @@ from shared.headers import Careful
 from shared.http_protocol import BoundedHttp
 from shared.rate import Rate
 from shared.settings import ServiceSettings
-from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS
+from shared.telemetry import HTTP_REQUESTS, HTTP_SECONDS, exposed
 
 LIMIT_DEFAULT: Final = 100
 CURSOR_MAX_LENGTH: Final = 1024
@@ -84,10 +84,15 @@ def _add_open_routes(app: FastAPI, readiness: Readiness) -> None:
         good = all(parts.values())
         return json_response({"status": "ready" if good else "waiting", "parts": parts}, 200 if good else 503)
 
-    @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        """For Prometheus."""
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    open_metrics: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}
+    }
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses=open_metrics)
+    async def metrics(request: Request) -> Response:
+        """For Prometheus, as OpenMetrics where it is asked for."""
+        body, media_type = exposed(request.headers.get("accept", ""))
+        return Response(body, media_type=media_type)
 
 
 async def serve(app: FastAPI, settings: ServiceSettings) -> None:

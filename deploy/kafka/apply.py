@@ -230,12 +230,16 @@ def main() -> None:
     parser.add_argument("--ca-file", help="certificate authority of the brokers")
     parser.add_argument("--replication", type=int, help="replaces the replication of topics.yaml on small clusters")
     parser.add_argument("--users", type=Path, help="JSON file: name of a user to its password")
+    parser.add_argument("--wait-seconds", type=float, default=0.0, help="how long to wait for a cluster that is away")
     chosen = parser.parse_args()
     password = chosen.password_file.read_text().strip() if chosen.password_file else os.environ["KAFKA_ADMIN_PASSWORD"]
     users = json.loads(chosen.users.read_bytes()) if chosen.users else {}
     login = AdminLogin(
         chosen.bootstrap, chosen.username, password, chosen.security_protocol, chosen.sasl_mechanism, chosen.ca_file
     )
+    silent = why_silent(login, chosen.wait_seconds) if chosen.wait_seconds else None
+    if silent is not None:
+        sys.exit(f"cannot apply: {chosen.bootstrap} does not answer: {silent}")
     try:
         apply(login, users, replication=chosen.replication)
     except (PlanError, KafkaException) as error:

@@ -61,7 +61,7 @@ def local_run(
     """Start everything; Ctrl-C stops everything. A second run goes on with the data."""
     try:
         chosen = tuple(name for name in services.split(",") if name)
-        options = StackOptions(run_dir, parse_port_base(port_base), scenario, parse_wanted(clock), chosen)
+        options = StackOptions(run_dir, parse_port_base(port_base), scenario, parse_wanted(clock), chosen, watched=True)
     except CannotStart as reason:
         raise typer.Exit(refuse(reason)) from None
     raise typer.Exit(run(options, Console()))
@@ -101,8 +101,8 @@ def alerts() -> None:
 
 
 def become(module: str) -> NoReturn:
-    """This process turns into the service, so that signals reach it."""
-    os.execv(sys.executable, [sys.executable, "-m", module])
+    """This process turns into the service, so that signals reach it. -P: what lies in this folder is no module."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module])
 
 
 def main() -> None:

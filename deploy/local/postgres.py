@@ -26,11 +26,11 @@ from deploy.local.faults import CannotStart
 from deploy.local.packages import package_folder
 from deploy.local.ports import HOST, Ports
 from deploy.local.rundir import RunDir
+from deploy.postgres.roles import DATABASE, set_up
 
 T = TypeVar("T")
 NAME: Final = "postgres"
 SUPERUSER: Final = "postgres"
-DATABASE: Final = "supply_watch"
 UNPRIVILEGED: Final = "nobody"
 VERSION_FOLDER: Final = "pginstall18"
 INITDB_TIMEOUT_SECONDS: Final = 60.0
@@ -53,13 +53,6 @@ SERVER: Final = {
     "log_checkpoints": "off",
     "log_connections": "",
     "log_min_messages": "warning",
-}
-
-# Settings of a role beside its search path. A supply that was paused in a transaction must not block its successor.
-ROLE_SETTINGS: Final[dict[str, dict[str, str]]] = {
-    "ingest": {},
-    "supply": {"idle_in_transaction_session_timeout": "5s"},
-    "alerts": {},
 }
 
 
@@ -153,35 +146,7 @@ class Postgres:
 
     def set_up(self) -> None:
         """The database, and for each service a role that owns the schema of its own name and has no other right."""
-        _run(self._set_up())
-
-    async def _set_up(self) -> None:
-        server = await asyncpg.connect(self.url(SUPERUSER, "postgres"))
-        try:
-            for role in ROLE_SETTINGS:
-                await self._set_up_role(server, role)
-            if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-                await server.execute(f'CREATE DATABASE "{DATABASE}"')
-            for database in (DATABASE, "postgres", "template1"):
-                await server.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
-        finally:
-            await server.close()
-        database_connection = await asyncpg.connect(self.url(SUPERUSER))
-        try:
-            await database_connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-            for role in ROLE_SETTINGS:
-                await database_connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{DATABASE}" TO "{role}"')
-                await database_connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{role}" AUTHORIZATION "{role}"')
-        finally:
-            await database_connection.close()
-
-    async def _set_up_role(self, server: asyncpg.Connection, role: str) -> None:
-        if not await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
-            await server.execute(f'CREATE ROLE "{role}" LOGIN')
-        # The password is our own and url-safe: no quote can be in it.
-        await server.execute(f"ALTER ROLE \"{role}\" PASSWORD '{self.passwords[role]}'")
-        for name, value in {"search_path": role, **ROLE_SETTINGS[role]}.items():
-            await server.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
+        _run(set_up(self.url(SUPERUSER), self.passwords))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

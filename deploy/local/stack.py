@@ -28,9 +28,13 @@ from deploy.local.kafka import READY_TIMEOUT_SECONDS as KAFKA_READY_TIMEOUT_SECO
 from deploy.local.packages import check_packages
 from deploy.local.ports import HOST, Ports, check_free
 from deploy.local.postgres import READY_TIMEOUT_SECONDS as POSTGRES_READY_TIMEOUT_SECONDS
-from deploy.local.postgres import ROLE_SETTINGS, SUPERUSER, Postgres
+from deploy.local.postgres import SUPERUSER, Postgres
 from deploy.local.progress import SilentSteps, Steps
 from deploy.local.rundir import RunDir, write_private
+from deploy.local.watching import GRAFANA, HEALTH, PROMETHEUS, SCRAPE_SECONDS, Watchers
+from deploy.local.watching import READY_TIMEOUT_SECONDS as WATCHER_READY_TIMEOUT_SECONDS
+from deploy.postgres.roles import ROLE_SETTINGS
+from shared.database import READ_ONLY_ROLE
 
 SERVICES: Final = ("ingest", "supply", "alerts")
 SERVICE_READY_TIMEOUT_SECONDS: Final = 60.0
@@ -40,13 +44,17 @@ BAD_SETTING: Final = 2  # the exit code with which a service refuses its setting
 CLOCK_KEPT_EVERY_SECONDS: Final = 2.0
 PASSWORDS: Final = (
     *("kafka-admin", "kafka-controller", "kafka-ingest", "kafka-ingest-admin", "kafka-supply", "kafka-alerts"),
-    *("postgres-postgres", "postgres-ingest", "postgres-supply", "postgres-alerts", "session"),
+    *("postgres-postgres", "postgres-ingest", "postgres-supply", "postgres-alerts", "postgres-grafana", "session"),
+    "grafana-admin",
 )
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What a stack is made of. `clock` None is real time; `scenario` "none" is an empty system without simulator."""
+    """What a stack is made of. `clock` None is real time; `scenario` "none" is an empty system without simulator.
+
+    `watched`: Prometheus and Grafana are started with it, where they are installed.
+    """
 
     run_dir: Path
     port_base: int = 8000
@@ -55,6 +63,7 @@ class StackOptions:
     services: tuple[str, ...] = SERVICES
     environment: Mapping[str, str] = field(default_factory=dict)
     simulate: bool = True
+    watched: bool = False
 
 
 class Stack:
@@ -74,6 +83,8 @@ class Stack:
         self.ports = Ports(options.port_base)
         self.clock = anchor.REAL
         self.credentials: dict[str, Any] = {}
+        self.watchers = Watchers(self.run_dir, self.ports)
+        self.watching: tuple[str, ...] = ()  # of them those that run
         self._steps: Steps = steps or SilentSteps()
         self._cancelled = threading.Event()
         self._closing = threading.Event()
@@ -120,7 +131,8 @@ class Stack:
         return self.run_dir / "children.json"
 
     def _port_names(self) -> tuple[str, ...]:
-        return ("kafka", "kafka-controller", "postgres", *self.options.services, "receiver")
+        watchers = self.watchers.installed() if self.options.watched else ()
+        return ("kafka", "kafka-controller", "postgres", *self.options.services, "receiver", *watchers)
 
     def _start_everything(self) -> None:
         self._passwords = self.run_dir.passwords(PASSWORDS)
@@ -133,6 +145,8 @@ class Stack:
         self._keeper = threading.Thread(target=self._keep_clock, name="clock", daemon=True)
         self._keeper.start()
         self._together(*(lambda name=name: self._start_service(name) for name in self.options.services))
+        if self.options.watched:
+            self.start_watchers()
         self._set_up_access()
         write_private(self.run_dir.credentials, self.credentials)
         if self.options.scenario != "none" and self.options.simulate:
@@ -192,7 +206,7 @@ class Stack:
     def _start_postgres(self) -> None:
         with self._steps.step("PostgreSQL 18"):
             self.postgres = Postgres(
-                self.run_dir, self.ports, self._passwords_of("postgres", SUPERUSER, *ROLE_SETTINGS)
+                self.run_dir, self.ports, self._passwords_of("postgres", SUPERUSER, *ROLE_SETTINGS, READ_ONLY_ROLE)
             )
             self.children.start_child(self.postgres.prepare(self._cancelled.is_set))
             if not self.postgres.wait_until_answering(POSTGRES_READY_TIMEOUT_SECONDS, self._gives_up("postgres")):
@@ -229,6 +243,28 @@ class Stack:
         with self._steps.step(name):
             self.children.start_child(self._service(name, 1, self.ports.of(name)))
             self.wait_ready(name)
+
+    def start_watchers(self) -> None:
+        """What watches is no part of what is watched: one that does not start is told of, and the stack goes on."""
+        for name in self.watchers.installed():
+            try:
+                with self._steps.step(name):
+                    self.start_prometheus() if name == PROMETHEUS else self._start_grafana()
+            except CannotStart as reason:
+                self.children.forget(name)
+                self._steps.say(f"{name} is left out: {reason}")
+            else:
+                self.watching = (*self.watching, name)
+
+    def start_prometheus(self, scrape_seconds: int = SCRAPE_SECONDS) -> None:
+        """Prometheus that scrapes the services of this stack. Raises CannotStart if it does not become ready."""
+        self.children.start_child(self.watchers.prometheus(self.options.services, scrape_seconds))
+        self.wait_ready(PROMETHEUS, WATCHER_READY_TIMEOUT_SECONDS)
+
+    def _start_grafana(self) -> None:
+        passwords = self._passwords["grafana-admin"], self._passwords[f"postgres-{READ_ONLY_ROLE}"]
+        self.children.start_child(self.watchers.grafana(*passwords))
+        self.wait_ready(GRAFANA, WATCHER_READY_TIMEOUT_SECONDS)
 
     def _service(self, name: str, instance: int, http_port: int) -> ChildSpec:
         surroundings = specs.Surroundings(
@@ -314,7 +350,7 @@ class Stack:
 
     def _health(self, name: str) -> str:
         port = self._extra_ports.get(name) or self.ports.of(name)
-        return f"http://{HOST}:{port}/health/ready"
+        return f"http://{HOST}:{port}{HEALTH.get(name, '/health/ready')}"
 
     def stop_child(self, name: str) -> None:
         """Stops a child as Ctrl-C would; it stays down."""
@@ -344,6 +380,10 @@ class Stack:
         if wait:
             self.wait_ready(spec.name)
         return spec.name
+
+    def service_spec(self, name: str, *, instance: int = 1, http_port: int | None = None) -> ChildSpec:
+        """How an instance of a service is run here; started by `children.start_child`."""
+        return self._service(name, instance, http_port or self.ports.of(name) + instance - 1)
 
     def end_service(self, name: str) -> None:
         """Stops an instance that `spawn_service` started, and forgets it."""

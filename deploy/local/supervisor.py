@@ -16,6 +16,7 @@ from deploy.local.progress import shown
 from deploy.local.receiver import told_of
 from deploy.local.sign_in_link import HOME, sign_in_link
 from deploy.local.stack import Stack, StackOptions
+from deploy.local.watching import ABSENT, GRAFANA, PROGRAMS
 from shared.keys import ADMIN
 
 STOPPED_BY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,6 +74,14 @@ def refuse(reason: CannotStart) -> int:
     return CANNOT_START
 
 
+def _where(stack: Stack, name: str) -> str:
+    """The address of Prometheus or Grafana, or why there is none."""
+    if name in stack.watching:
+        password = f"  (admin, by grafana-admin in {stack.run_dir / 'secrets.json'})" if name == GRAFANA else ""
+        return stack.ports.url(name) + password
+    return "does not run: see its log" if name in stack.watchers.installed() else ABSENT[name]
+
+
 def _way_in(stack: Stack) -> list[tuple[str, str]]:
     """The link that opens the pages; whoever comes too late signs in with a key."""
     admin, url = stack.credentials["keys"].get(ADMIN), stack.credentials[HOME]
@@ -89,6 +98,7 @@ def tell(stack: Stack, console: Console) -> None:
         ("kafka", found["kafka"]["bootstrap"]),
         ("postgresql", stack.ports.address("postgres")),
         ("webhooks arrive at", found["receiver"]["url"]),
+        *((name, _where(stack, name)) for name in PROGRAMS),
         ("clock", stack.clock),
         *_way_in(stack),
         ("keys and passwords", str(stack.run_dir.credentials)),

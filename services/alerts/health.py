@@ -30,10 +30,15 @@ class Health:
     async def _database(self, running: Parts) -> bool:
         try:
             figures = await running.queries.figures(running.clock.real_now())
+            lag = await running.signals.lag(PING_TIMEOUT_SECONDS)
         except Transient:
             return False
         for severity in Severity:
             metrics.OPEN.labels(severity.value).set(figures.open.get(severity.value, 0))
+        for state, count in figures.endpoints.items():
+            metrics.ENDPOINTS.labels(state).set(count)
+        if lag is not None:
+            metrics.LAG.set(lag)
         metrics.PENDING_DELIVERIES.set(figures.pending)
         metrics.OLDEST_PENDING_SECONDS.set(figures.oldest_pending_seconds)
         metrics.UNPUBLISHED.set(figures.unpublished)

@@ -34,6 +34,7 @@ class Figures:
     """What the gauges show."""
 
     open: dict[str, int]
+    endpoints: dict[str, int]  # by state: working, failing, disabled
     pending: int
     oldest_pending_seconds: float
     unpublished: int
@@ -199,8 +200,9 @@ class Queries:
             severities = {severity: count for severity, count in (await connection.execute(_OPEN)).all()}
             count, oldest = (await connection.execute(pending)).one()
             waiting = await connection.scalar(unpublished)
+            endpoints = (await connection.execute(_ENDPOINTS)).mappings().one()
         age = 0.0 if oldest is None else (now - oldest).total_seconds()
-        return Figures(severities, count, max(0.0, age), waiting or 0)
+        return Figures(severities, dict(endpoints), count, max(0.0, age), waiting or 0)
 
     async def _rows(self, chosen: Executable) -> Sequence[Any]:
         async with transaction(self._engine) as connection:
@@ -243,6 +245,14 @@ SELECT count(*) AS made, count(*) FILTER (WHERE attempt.status BETWEEN 200 AND 2
 {_MADE}
 """)
 _STATUSES: Final = text(f"SELECT attempt.status::text, count(*) {_MADE} GROUP BY 1 ORDER BY 1")
+
+
+_ENDPOINTS: Final = text("""
+SELECT count(*) FILTER (WHERE enabled AND failing_since IS NULL) AS working,
+    count(*) FILTER (WHERE enabled AND failing_since IS NOT NULL) AS failing,
+    count(*) FILTER (WHERE NOT enabled) AS disabled
+FROM endpoints WHERE deleted_at IS NULL
+""")
 
 
 def _or_null(at: datetime | None) -> str | None:

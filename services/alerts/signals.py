@@ -83,6 +83,7 @@ class Signals:
         self, store: AlertStore, queries: Queries, settings: AlertsSettings, fail: Callable[[BaseException], None]
     ) -> None:
         self._store = store
+        self._queries = queries
         self._settings = settings
         self._fail = fail
         self._broker: KafkaBroker | None = None
@@ -101,6 +102,24 @@ class Signals:
     async def answers(self, timeout_seconds: float) -> bool:
         """Whether Kafka answers now."""
         return self._broker is not None and await self._broker.ping(timeout_seconds)
+
+    async def lag(self, timeout_seconds: float) -> int | None:
+        """How many offsets of the topic are not applied, whichever instance does it; None while Kafka does not say.
+
+        Raises Transient while the database is away.
+        """
+        consumer = self._positions.consumer()
+        known = consumer.partitions_for_topic(topics.SIGNALS) if consumer is not None else None
+        if consumer is None or not known:
+            return None
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                ends = await consumer.end_offsets([TopicPartition(topics.SIGNALS, n) for n in known])
+        except (KafkaError, TimeoutError):
+            return None
+        applied = await self._queries.positions(topics.SIGNALS)
+        waiting: int = sum(max(0, end - applied.get(place.partition, 0)) for place, end in ends.items())
+        return waiting
 
     async def _start(self) -> None:
         broker = self._declared()
@@ -145,7 +164,8 @@ class Signals:
         try:
             records = message.raw_message
             batch = batch_of(records if isinstance(records, tuple) else (records,))
-            await patiently("signals to apply", lambda: self._store.apply(batch))
+            with metrics.APPLY_SECONDS.time():
+                await patiently("signals to apply", lambda: self._store.apply(batch))
             await _hint(message)
         except Exception as error:  # noqa: BLE001 - FastStream would swallow it
             self._fail(error)

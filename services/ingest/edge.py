@@ -163,7 +163,8 @@ class Edge:
     async def _settle_all(self) -> None:
         while True:
             judged = await self._judged.get()
-            await patiently("records to settle", partial(self._settle, judged), metrics.EDGE_RETRIES)
+            with metrics.EDGE_SETTLE_SECONDS.time():
+                await patiently("records to settle", partial(self._settle, judged), metrics.EDGE_RETRIES)
 
     async def _settle(self, judged: Judged) -> None:
         """Each step that is done is not done again. Raises Transient."""

@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 
-from services.supply import metrics
+from services.supply import business, metrics
 from services.supply.api import add_routes
 from services.supply.consumer import LedgerConsumer
 from services.supply.evaluation import Evaluation
@@ -88,6 +88,7 @@ class Supply:
                 "access": self.access.follow(settings),
                 "consumer": self.consumer.run(),
                 "evaluation": evaluation.run(),
+                "business": business.follow(readers),
                 "watchdog": self._watch(writer, lag),
             }.items()
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -62,11 +61,10 @@ class Measurement:
             with metrics.EVALUATION_SECONDS.time():
                 drawn, subjects = await self._draw(view)
                 async with writer.transaction():
-                    changed, still_open = await self._write(writer, view, drawn, subjects)
+                    changed = await self._write(writer, view, drawn, subjects)
         self._seen = (view.cut.next_offsets, view.on)
         self._untold = frozenset()
         metrics.EVALUATED.set(view.cut.n)
-        _show(drawn, still_open)
         log.debug("evaluated", checkpoint=view.cut.n, on=view.on.isoformat(), changed=changed)
 
     async def _draw(self, view: View) -> tuple[Picture, dict[str, dict[str, Any]]]:
@@ -96,9 +94,9 @@ class Measurement:
 
     async def _write(
         self, writer: told.Connection, view: View, drawn: Picture, subjects: dict[str, dict[str, Any]]
-    ) -> tuple[int, dict[str, int]]:
-        """How many signals are new, and how many anomalies are open. The lease is compared last: a long write must not
-        keep the next checkpoint from renewing it."""
+    ) -> int:
+        """How many signals are new. The lease is compared last: a long write must not keep the next checkpoint from
+        renewing it."""
         told_at = (view.now, int(self._clock.real_now().timestamp() * 1_000_000))
         subjects |= await told.cancelled(writer, subjects)
         changed = await told.put(writer, subjects, *told_at)
@@ -110,7 +108,7 @@ class Measurement:
         still_open = await told.count_open(writer)
         await told.put_evaluation(writer, view.cut, view.on, self._body(view.cut, drawn, still_open))
         await view.lease.guard(writer)
-        return changed, still_open
+        return changed
 
     def _body(self, cut: Cut, drawn: Picture, still_open: Mapping[str, int]) -> dict[str, Any]:
         return {
@@ -124,17 +122,3 @@ class Measurement:
 def _odd_news(new: dict[str, Any], old: dict[str, Any]) -> bool:
     """Whether to tell what is odd about an event: of several records that contradict it the earliest is told."""
     return comes_before(new, old) if new["kind"] in RECORD_KINDS else told.is_news(new, old)
-
-
-def _show(drawn: Picture, open_anomalies: Mapping[str, int]) -> None:
-    """The business gauges; a value that is not known shows as no number."""
-    for item in drawn.indicators:
-        if item.scope == "all":
-            measure = item.name.removeprefix("domestic_share_")
-            metrics.SHARE.labels(measure).set(float("nan") if item.value is None else float(item.value))
-    statuses = Counter(item.status for item in drawn.goals)
-    for status in ("on_track", "at_risk", "off_track", "met", "missed", "no_data"):
-        metrics.GOALS.labels(status).set(statuses[status])
-    metrics.ANOMALIES.clear()
-    for kind, count in open_anomalies.items():
-        metrics.ANOMALIES.labels(kind).set(count)

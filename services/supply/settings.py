@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.settings import ServiceSettings, settings_config
 
@@ -38,3 +38,9 @@ class SupplySettings(ServiceSettings):
     course_timeout_seconds: float = Field(gt=0)
     verify_timeout_seconds: float = Field(gt=0)
     domestic_local_steps: tuple[Literal["full", "fill_finish", "packaging"], ...]
+
+    @field_validator("checkpoint_dir", "checkpoint_key_file")
+    @classmethod
+    def _from_where_it_was_started(cls, value: Path) -> Path:
+        """State is never kept beside the code, which may lie in a package folder."""
+        return value.absolute()

@@ -16,21 +16,29 @@ from typing import Any, Final
 from deploy.local.records import Record, is_alive
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
+PROGRAM: Final = (sys.executable, "-m", "deploy.local.cli")
 READY_TIMEOUT_SECONDS: Final = 120.0
 END_TIMEOUT_SECONDS: Final = 45.0
 POLL_SECONDS: Final = 0.05
 
 
 class Foreground:
-    """One supervisor and what it has said."""
+    """One supervisor and what it has said. `program` is `supply-watch`, run in `directory`."""
 
-    def __init__(self, run_dir: Path, port_base: int, services: str = "") -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        port_base: int,
+        services: str = "",
+        program: tuple[str, ...] = PROGRAM,
+        directory: Path = ROOT,
+    ) -> None:
         self.run_dir = run_dir
         self._before = self._credentials_made_at()  # a killed supervisor leaves its file behind
         environment = {**os.environ, "RUN_DIR": str(run_dir), "PORT_BASE": str(port_base), "SCENARIO": "none"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.cli", "local", "run", "--services", services],
-            cwd=ROOT,
+            [*program, "local", "run", "--services", services],
+            cwd=directory,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -70,9 +78,11 @@ class Foreground:
 
 
 @contextmanager
-def foreground(run_dir: Path, port_base: int, services: str = "") -> Iterator[Foreground]:
+def foreground(
+    run_dir: Path, port_base: int, services: str = "", program: tuple[str, ...] = PROGRAM, directory: Path = ROOT
+) -> Iterator[Foreground]:
     """A supervisor that is gone in the end, whatever the test does."""
-    running = Foreground(run_dir, port_base, services)
+    running = Foreground(run_dir, port_base, services, program, directory)
     try:
         yield running
     finally:

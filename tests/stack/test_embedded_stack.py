@@ -22,8 +22,10 @@ from confluent_kafka import Producer
 from deploy.local.kafka import Kafka
 from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import Postgres
+from deploy.local.progress import SilentSteps
 from deploy.local.rundir import RunDir
 from deploy.local.stack import PASSWORDS, Stack
+from deploy.local.watching import PROMETHEUS
 from shared import topics
 from tests.stack.foreground import alive, foreground
 from tests.stack.places import free_port_base
@@ -148,6 +150,34 @@ async def test_a_second_instance_of_a_service_stands_beside_the_first(stack: Sta
     finally:
         stack.end_service(second)
     assert stack.pid(second) is None
+
+
+class Said(SilentSteps):
+    """What a stack says beside its steps."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_prometheus_that_does_not_start_is_left_out(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "prometheus"
+    broken.write_text("#!/bin/sh\necho 'no such flag' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    said = Said()
+    stack.show_on(said)
+    try:
+        stack.start_watchers()
+    finally:
+        stack.show_on(SilentSteps())
+    assert stack.watching == ()
+    assert PROMETHEUS not in stack.children.names()
+    assert said.lines[-1].startswith("prometheus is left out: prometheus ends again and again: no such flag")
 
 
 def test_what_is_secret_is_readable_by_its_owner_alone(stack: Stack) -> None:

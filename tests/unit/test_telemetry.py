@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from shared import telemetry
-from shared.telemetry import Throttle, set_up_logging
+from shared.telemetry import HTTP_REQUESTS, Throttle, exposed, set_up_logging
 
 LIBRARY = "aiokafka.conn"
 
@@ -45,3 +47,23 @@ def test_a_repeated_message_passes_once_an_interval_and_says_how_often_it_did_no
         ("cannot reach node 30", None),
         ("something else", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", "application/openmetrics-text"),
+        ("text/plain;version=0.0.4", "text/plain"),
+        ("*/*", "text/plain"),
+        ("", "text/plain"),
+    ],
+)
+def test_metrics_are_told_as_openmetrics_to_whoever_asks_for_it(accept: str, media_type: str) -> None:
+    HTTP_REQUESTS.labels("test", "GET", "/told", "200").inc()
+    body, told = exposed(accept)
+    assert told.partition(";")[0] == media_type
+    assert "charset=utf-8" in told
+    parse = open_metrics if "openmetrics" in media_type else plain_text
+    names = {sample.name for family in parse(body.decode()) for sample in family.samples}
+    assert "supply_watch_http_requests_total" in names
+    assert not any(name.endswith("_created") for name in names)

@@ -108,6 +108,22 @@ async def test_made_up_methods_are_counted_as_one() -> None:
     assert counted == {"GET": 1.0, "other": 3.0}
 
 
+async def test_requests_are_counted_by_the_template_of_their_route_and_never_by_their_path() -> None:
+    app = application()
+
+    @app.get("/things/{thing}")
+    async def thing(thing: str) -> str:
+        return thing
+
+    for name in ("one", "two", "09520000010010"):
+        await answer(app, "GET", f"/things/{name}")
+    families = {"supply_watch_http_requests", "supply_watch_http_request_seconds"}
+    samples = [one for metric in REGISTRY.collect() if metric.name in families for one in metric.samples]
+    counted = {one.name: one.value for one in samples if one.labels["route"] == "/things/{thing}"}
+    assert counted["supply_watch_http_requests_total"] == counted["supply_watch_http_request_seconds_count"] == 3
+    assert not [one for one in samples if "two" in one.labels["route"]]
+
+
 async def test_a_list_has_as_many_rows_as_is_asked_for_up_to_the_setting() -> None:
     app = application(page_limit=200)
     assert await answer(app, "GET", "/rows") == (200, LIMIT_DEFAULT)

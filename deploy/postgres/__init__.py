@@ -1,0 +1,1 @@
+"""PostgreSQL's roles and schemas: what the embedded stack, compose and Kubernetes set up alike."""
