@@ -26,7 +26,7 @@ def newest_migration(service: str) -> Path:
 
 
 def commit_before(file: Path) -> str:
-    """What the main line was when `file` came into it. Commits of branches are passed over: what they hold need not run.
+    """What the main line was when `file` came into it. Branches are passed over: what they held need not run.
 
     Where the history does not reach so far the test is skipped; under CI=true that is a failure.
     """
