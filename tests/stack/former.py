@@ -55,7 +55,9 @@ def _git(*words: str) -> bytes:
 
 
 def spec_of(stack: Stack, service: str, folder: Path) -> ChildSpec:
-    """How the code from before the newest migration of `service` is run on this stack, with the settings of today's."""
+    """How the code from before the newest migration of `service` is run on this stack: with goals and rules of its own,
+    and else with the settings of today's."""
     code = unpack(commit_before(newest_migration(service)), folder)
     spec = stack.service_spec(service)
-    return replace(spec, directory=code, environment={**spec.environment, "PYTHONPATH": str(code)})
+    own = {name: value.replace(f"{ROOT}/deploy/", f"{code}/deploy/") for name, value in spec.environment.items()}
+    return replace(spec, directory=code, environment={**own, "PYTHONPATH": str(code)})
