@@ -19,7 +19,7 @@ from services.supply.correction import Correction, Family, Original
 from services.supply.derived import FORWARD, SIGN
 from services.supply.facts import Fact
 from services.supply.fold import MOVEMENTS_TOPIC_ID
-from services.supply.known_events import correction_of, family, originals
+from services.supply.known_events import family, originals
 from services.supply.lot import LotState, MarketLot
 from services.supply.places import NAMES, PLACES, Place
 from services.supply.posting import POSTINGS
@@ -287,7 +287,7 @@ def _facts(row: Any, first: int, standing: Mapping[LotKey, Facts]) -> Facts:
 
 
 _MARKING = f"""
-SELECT c.event_key, c.target, c.source, c.id, c.time, c.data::text FROM corrections c {CUT} WHERE {BEFORE}
+SELECT c.event_key, c.target FROM corrections c {CUT} WHERE {BEFORE}
 AND (c.data->'replacement'->>'type' = ANY($4::text[]) OR c.target IN (SELECT event_key FROM facts))
 """
 
@@ -304,10 +304,17 @@ async def corrected_facts(connection: Connection, cut: Cut, said: Sequence[Said]
 
     `said` are the facts recorded before the cut.
     """
-    touching = [correction_of(row) for row in await connection.fetch(_MARKING, *cut.columns, list(FACT_TYPES))]
-    if not touching:
+    touching = await connection.fetch(_MARKING, *cut.columns, list(FACT_TYPES))
+    return await as_corrected(connection, cut, said, {key for row in touching for key in row})
+
+
+async def as_corrected(connection: Connection, cut: Cut, said: Sequence[Said], starts: set[bytes]) -> list[Fact]:
+    """The facts of `said`, and those that corrections put in place, as they count at `cut`.
+
+    `starts` are events of all families of corrections that stand on one of `said`, or may put a fact in place.
+    """
+    if not starts:
         return [item.fact for item in said]
-    starts = {correction.key for correction in touching} | {correction.target for correction in touching}
     by_target, roots = await families(connection, cut, starts)
     corrected = {root.key for root in roots}
     facts = [item.fact for item in said if item.event_key not in corrected]

@@ -1,4 +1,7 @@
-"""Consumes the trusted topics: claims what Kafka assigns, decodes one batch while the one before is written.
+"""Consumes the trusted topics: claims what Kafka assigns, decodes one batch while those before are written.
+
+Partitions are dealt to lanes, each with its own transactions, so that PostgreSQL folds one lane's batch while another's
+rows are on their way; two lanes meet no more often than two instances would.
 
 Kafka's committed offset is only a hint; the position is a row that moves in the transaction of the batch. On
 assignment everything is paused and claimed anew (epoch + 1); a consumer that lost its partition cannot write.
@@ -57,7 +60,8 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._settings = settings
         self._pool = pool
-        self._journal = Journal(pool)
+        self._lanes: list[asyncio.Queue[Batch]] = [asyncio.Queue(maxsize=1) for _ in range(settings.write_lanes)]
+        self._writers: list[asyncio.Task[None]] = []
         self._fatal = fatal
         self._claimant = (settings.instance, settings.idle_in_transaction_timeout_ms)
         self._claims: dict[Place, Claim] = {}
@@ -65,7 +69,6 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._session = 0
         self._seeked_back: dict[Place, int] = {}
         self._claiming: asyncio.Task[None] | None = None
-        self._writing: asyncio.Task[None] | None = None
         self._hints: dict[TopicPartition, int] = {}
         self.broker = KafkaBroker(
             settings.kafka_bootstrap,
@@ -112,6 +115,7 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Connects; from then on FastStream's loop calls `_consume`, and here Kafka is told how far the ledger is."""
+        self._writers = [asyncio.create_task(self._write_lane(lane)) for lane in self._lanes]
         await self._connect()
         while True:
             await asyncio.sleep(HINT_EVERY_SECONDS)
@@ -131,11 +135,14 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 delay = min(delay * 2, RETRY_MAX_SECONDS)
 
     async def stop(self) -> None:
-        """Lets the write under way finish, then leaves."""
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=self._settings.shutdown_timeout_seconds / 2)
+        """Lets the writes under way finish, then leaves."""
+        if self._writers:
+            written = [asyncio.create_task(lane.join()) for lane in self._lanes]
+            _, late = await asyncio.wait(written, timeout=self._settings.shutdown_timeout_seconds / 2)
+            for joining in late:
+                joining.cancel()
         await self.broker.stop()
-        for task in (self._writing, self._claiming):
+        for task in (*self._writers, self._claiming):
             if task is not None:
                 task.cancel()
 
@@ -198,15 +205,20 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._guarded(self._take(raw))
 
     async def _take(self, raw: tuple[Any, ...]) -> None:
-        batch, gap = await decode(raw, self._claims, self._session)
-        if self._writing is not None:
-            await self._writing
-        if batch.session != self._session:
-            return
-        if gap is not None:
+        batches, gap = await decode(raw, self._claims, self._session, len(self._lanes))
+        for lane, batch in zip(self._lanes, batches, strict=True):
+            if batch.records:
+                await lane.put(batch)
+        if gap is not None and gap.session == self._session:
             self._seek_back(gap)
-        if batch.records:
-            self._writing = asyncio.create_task(self._guarded(self._write(batch)))
+
+    async def _write_lane(self, lane: asyncio.Queue[Batch]) -> None:
+        """Writes what comes, in its order."""
+        journal = Journal(self._pool)
+        while True:
+            batch = await lane.get()
+            await self._guarded(self._write(journal, batch))
+            lane.task_done()
 
     def _seek_back(self, gap: Gap) -> None:
         """Once for each place; a second time the records are gone."""
@@ -216,13 +228,13 @@ class LedgerConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._consumer is not None and gap.place in self._claims:
             self._consumer.seek(TopicPartition(*gap.place), gap.expected)
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, journal: Journal, batch: Batch) -> None:
         """Tries the same batch until it is written or no longer ours."""
         delay = RETRY_FIRST_SECONDS
         while batch.session == self._session:
             try:
                 with metrics.COMMIT_SECONDS.time():
-                    written = await self._journal.write(batch.advances, batch.records)
+                    written = await journal.write(batch.advances, batch.records)
             except NotOwner as error:
                 self._lost(batch, error)
                 return

@@ -22,24 +22,27 @@ YIELD_EVERY_RECORDS: Final = 20
 class Gap(Exception):
     """Kafka delivered a record beyond the one that must come next."""
 
-    def __init__(self, place: Place, expected: int, found: int) -> None:
+    def __init__(self, session: int, place: Place, expected: int, found: int) -> None:
+        self.session = session
         self.place = place
         self.expected = expected
         super().__init__(f"{place[0]}[{place[1]}]: expected offset {expected}, got {found}")
 
 
 class Batch(msgspec.Struct):
-    """Decoded records and the steps they make; `session` names the set of claims under which they were decoded."""
+    """A lane's decoded records and the steps they make; `session` names the claims under which they were decoded."""
 
     session: int
     advances: list[Advance]
     records: list[Consumed]
 
 
-async def decode(raw: Sequence[Any], claims: dict[Place, Claim], session: int) -> tuple[Batch, Gap | None]:
-    """Decodes what is claimed and new; moves the claims on. A gap ends its partition's part of the batch."""
+async def decode(
+    raw: Sequence[Any], claims: dict[Place, Claim], session: int, lanes: int
+) -> tuple[list[Batch], Gap | None]:
+    """Decodes what is claimed and new, a batch for each lane; moves the claims on. A gap ends its partition's part."""
+    batches = [Batch(session, [], []) for _ in range(lanes)]
     started: dict[Place, int] = {}
-    records: list[Consumed] = []
     gap: Gap | None = None
     for number, message in enumerate(raw, 1):
         if number % YIELD_EVERY_RECORDS == 0:
@@ -49,12 +52,14 @@ async def decode(raw: Sequence[Any], claims: dict[Place, Claim], session: int) -
         if held is None or message.offset < held.next_offset:
             continue
         if message.offset > held.next_offset:
-            gap = gap or Gap(place, held.next_offset, message.offset)
+            gap = gap or Gap(session, place, held.next_offset, message.offset)
             continue
         started.setdefault(place, held.next_offset)
-        records.append(_consumed(message, held))
-    advances = [_advance(claims[place], old) for place, old in started.items()]
-    return Batch(session, advances, records), gap
+        batches[held.partition % lanes].records.append(_consumed(message, held))
+    for place, old in started.items():
+        held = claims[place]
+        batches[held.partition % lanes].advances.append(_advance(held, old))
+    return batches, gap
 
 
 def _advance(held: Claim, old_offset: int) -> Advance:

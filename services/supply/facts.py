@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -42,10 +43,15 @@ def fact_of(type_: str, text: str, time: datetime, source: str, id_: str, by_reg
 
 def effective_day(data: Any) -> date:
     """The day from which a fact holds."""
-    for name in _DAYS:
-        if (day := getattr(data, name, None)) is not None:
+    for name in _day_fields(data.__class__):
+        if (day := getattr(data, name)) is not None:
             return day  # type: ignore[no-any-return]
     return date(data.year, 1, 1)
+
+
+@cache
+def _day_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(name for name in _DAYS if name in kind.__struct_fields__)
 
 
 def in_order(facts: Iterable[Fact]) -> list[Fact]:
@@ -69,8 +75,11 @@ def newest_of_day(facts: Iterable[Fact]) -> list[Fact]:
 
 
 def _key(data: Any) -> tuple[object, ...]:
-    """What a fact is about."""
-    for name in _NAMED:
-        if hasattr(data, name):
-            return (getattr(data, name),)
-    return tuple(getattr(data, name, None) for name in _KEY_FIELDS)
+    """What a fact is about, among those of its type."""
+    return tuple(getattr(data, name) for name in _key_fields(data.__class__))
+
+
+@cache
+def _key_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    named = tuple(name for name in _NAMED if name in kind.__struct_fields__)
+    return named[:1] or tuple(name for name in _KEY_FIELDS if name in kind.__struct_fields__)

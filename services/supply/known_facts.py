@@ -17,13 +17,13 @@ from typing import Any, Final
 
 import asyncpg
 
-from services.supply.asof import FACT_TYPES, Cut, Said, corrected_facts
+from services.supply.asof import FACT_TYPES, Cut, Said, as_corrected, corrected_facts
 from services.supply.facts import fact_of
 from services.supply.known_events import family
+from services.supply.product_facts import Place, ProductFacts
 from services.supply.registry import Registry
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-Place = tuple[int, int]
 MAX_REGISTRIES: Final = 8
 
 _GENERATION = "SELECT number FROM generation"
@@ -43,6 +43,7 @@ AND (target = ANY($5::bytea[]) OR event_key = ANY($5::bytea[]) OR EXISTS (
     SELECT FROM jsonb_path_query(data, '$.**.type') AS said (type) WHERE said.type #>> '{{}}' = ANY($4::text[])
 ))
 """
+_CORRECTED = "SELECT target FROM corrections WHERE target = ANY($1::bytea[])"
 _PLACES = """
 SELECT event_key, topic_id, partition, kafka_offset FROM unnest($1::bytea[]) AS asked (event_key)
 JOIN event_ids USING (event_key)
@@ -57,6 +58,7 @@ class KnownFacts:
         self._read: dict[Place, int] = {}
         self._offsets: dict[Place, array[int]] = {}
         self._facts: dict[Place, list[Said]] = {}
+        self._by_product = ProductFacts()
         self._families: set[bytes] = set()  # the event keys of all members, recorded or not, of families that can touch
         self._placed: set[bytes] = set()  # those of them that are recorded
         self._touching: dict[Place, array[int]] = {}  # where
@@ -66,15 +68,10 @@ class KnownFacts:
 
     async def registry(self, connection: Connection, cut: Cut) -> Registry:
         """The registry as known at `cut`. `connection` is in a transaction that sees the cut."""
-        places = list(zip(zip(cut.topic_ids, cut.partitions, strict=True), cut.next_offsets, strict=True))
-        async with self._reading:
-            generation = await connection.fetchval(_GENERATION)
-            if generation < self._generation:  # a snapshot from before the repair: for itself
-                return await KnownFacts().registry(connection, cut)
-            if generation > self._generation:
-                self._forget(generation)
-            if any(self._read.get(place, 0) < end for place, end in places):
-                await self._read_on(connection)
+        generation = await self._read_up_to(connection, cut)
+        if generation is None:
+            return await KnownFacts().registry(connection, cut)
+        places = _ends(cut)
         counts = [sum(_before(held, places)) for held in (self._offsets, self._touching)]
         key = (generation, self._turns, counts[0], counts[1])
         found = self._registries.get(key)
@@ -87,9 +84,31 @@ class KnownFacts:
             self._registries.move_to_end(key)
         return found
 
+    async def registry_of(self, connection: Connection, cut: Cut, gtin: int) -> Registry:
+        """What the registry as known at `cut` says of one product, its authorisations and its lots; of nothing else."""
+        if await self._read_up_to(connection, cut) is None:
+            return await KnownFacts().registry_of(connection, cut, gtin)
+        said, may_put = self._by_product.about(gtin, dict(_ends(cut)))
+        corrected = await connection.fetch(_CORRECTED, [item.event_key for item in said]) if said else []
+        return Registry(await as_corrected(connection, cut, said, may_put | {row[0] for row in corrected}))
+
+    async def _read_up_to(self, connection: Connection, cut: Cut) -> int | None:
+        """Reads what is missing. The tables' generation; None in a snapshot from before the repair, of which nothing
+        may be mixed with what is kept here."""
+        async with self._reading:
+            generation: int = await connection.fetchval(_GENERATION)
+            if generation < self._generation:
+                return None
+            if generation > self._generation:
+                self._forget(generation)
+            if any(self._read.get(place, 0) < end for place, end in _ends(cut)):
+                await self._read_on(connection)
+        return generation
+
     def _forget(self, generation: int) -> None:
         for kept in (self._read, self._offsets, self._facts, self._families, self._placed, self._touching):
             kept.clear()
+        self._by_product.clear()
         self._registries.clear()
         self._generation = generation
 
@@ -102,8 +121,10 @@ class KnownFacts:
         await self._place_families(connection, columns)
         for row in facts:
             place = (row[0], row[1])
+            said = Said(row[3], fact_of(*row[4:10]))
             self._offsets.setdefault(place, array("q")).append(row[2])
-            self._facts.setdefault(place, []).append(Said(row[3], fact_of(*row[4:10])))
+            self._facts.setdefault(place, []).append(said)
+            self._by_product.add(place, row[2], said)
         self._read = {place: max(end, self._read.get(place, 0)) for place, end in ends.items()}
 
     async def _place_families(self, connection: Connection, beyond: list[list[int]]) -> None:
@@ -112,6 +133,7 @@ class KnownFacts:
         if rows:
             targets = {row[1] for row in rows}
             near = await family(connection, climb_from=targets, keys={row[0] for row in rows} | targets)
+            self._by_product.add_corrections(near.values())
             self._families |= targets | near.keys() | {correction.target for correction in near.values()}
         turned = False
         for key, topic_id, partition, offset in await connection.fetch(_PLACES, list(self._families - self._placed)):
@@ -132,6 +154,11 @@ class KnownFacts:
             for fact in self._facts.get(place, [])[:count]
         ]
         return await corrected_facts(connection, cut, said) if touched else [item.fact for item in said]
+
+
+def _ends(cut: Cut) -> list[tuple[Place, int]]:
+    """By place, the first offset left out."""
+    return list(zip(zip(cut.topic_ids, cut.partitions, strict=True), cut.next_offsets, strict=True))
 
 
 def _before(offsets: dict[Place, array[int]], places: list[tuple[Place, int]]) -> list[int]:

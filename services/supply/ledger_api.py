@@ -57,7 +57,11 @@ async def get_balances(
     on = asked.day(effective)
     after = decode_cursor(cursor, tuple[Number, str]) or (-1, "")
     async with asked.at(known) as (connection, cut):
-        registry = await asked.facts.registry(connection, cut)
+        registry = await (
+            asked.facts.registry(connection, cut)
+            if gtin is None or atc is not None
+            else asked.facts.registry_of(connection, cut, int(gtin))
+        )
         products = None if atc is None else products_of(registry, atc, on)
         wanted = Wanted(None if gtin is None else int(gtin), lot, origin, products)
         most = limit if by == "lot" else BY_GTIN_LOTS
@@ -104,7 +108,7 @@ async def get_lot(
     on, key = asked.day(effective), (int(gtin), lot)
     after = decode_cursor(cursor, tuple[Moment, Small, Small, Number, Small]) or NO_PLACE
     async with asked.at(known) as (connection, cut):
-        origins = asked.origins(await asked.facts.registry(connection, cut))
+        origins = asked.origins(await asked.facts.registry_of(connection, cut, key[0]))
         found = None if "\0" in lot else await balance_of(connection, cut, on, origins, key)
         if found is None:
             detail = f"nothing is recorded of lot {lot} of {gtin_text(key[0])}"

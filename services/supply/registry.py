@@ -94,13 +94,16 @@ class Registry:
         self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
-        self.counts: dict[tuple[int, str], list[Fact]] = defaultdict(list)
         self.demands: list[Fact] = []
         self.figures: dict[tuple[str, str], list[Fact]] = defaultdict(list)
         self._certificates: dict[str, list[Fact]] = defaultdict(list)
+        self._counted: list[Fact] = []
         by_subject: dict[tuple[str, str] | None, list[Fact]] = defaultdict(list)
         for fact in facts:
-            by_subject[_of_parties(fact.data)].append(fact)
+            if isinstance(fact.data, StockCounted):
+                self._counted.append(fact)
+            else:
+                by_subject[_of_parties(fact.data)].append(fact)
         for fact in newest_of_day(by_subject.pop(None, ())):
             self._take(fact)
         spoken = {subject: judged(said) for subject, said in by_subject.items() if subject is not None}
@@ -116,8 +119,6 @@ class Registry:
             self.recalls[int(data.gtin)].append(fact)
         elif isinstance(data, RecallClosed):
             self.recalls_closed[int(data.gtin)].append(fact)
-        elif isinstance(data, StockCounted):
-            self.counts[(int(data.gtin), data.lot)].append(fact)
         elif isinstance(data, DemandEstimated):
             self.demands.append(fact)
         elif isinstance(data, FigureReported):
@@ -126,6 +127,15 @@ class Registry:
             self._certificates[data.certificate].append(fact)
         elif hasattr(data, "authorisation"):
             self._authorisation_facts[data.authorisation].append(fact)
+
+    @cached_property
+    def counts(self) -> dict[tuple[int, str], list[Fact]]:
+        """The counts of each lot, in order. Nearly all facts are counts, and few questions ask for them."""
+        found: dict[tuple[int, str], list[Fact]] = defaultdict(list)
+        for fact in newest_of_day(self._counted):
+            data: Any = fact.data
+            found[int(data.gtin), data.lot].append(fact)
+        return found
 
     def price_on(self, gtin: int, day: date) -> int | None:
         """The declared price of a pack in VND on `day`; None before the first."""

@@ -20,6 +20,7 @@ class SupplySettings(ServiceSettings):
     checkpoint_dir: Path
     checkpoint_key_file: Path
     batch_records: int = Field(gt=0, le=50_000)
+    write_lanes: int = Field(ge=1, le=4)
     write_timeout_seconds: float = Field(gt=0)
     idle_in_transaction_timeout_ms: int = Field(gt=0)
     checkpoint_every_seconds: float = Field(gt=0)

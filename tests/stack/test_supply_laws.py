@@ -167,7 +167,11 @@ class OnPostgres(Telling):
         eye = self.ground.eye
         async with eye.transaction(isolation="repeatable_read", readonly=True):
             market = in_order(await market_lots_at(eye, at, on))
-            return await lots_at(eye, at, on), market, shown(await self.facts.registry(eye, at))
+            registry = await self.facts.registry(eye, at)
+            for product in (int(gtin(number)) for number in (1, 2)):
+                alone = await self.facts.registry_of(eye, at, product)
+                assert of_product(alone, product) == of_product(registry, product)
+            return await lots_at(eye, at, on), market, shown(registry)
 
     async def assert_series(self, at: Cut) -> None:
         """The market day after day is what it is on each day alone."""
@@ -335,6 +339,16 @@ def shown(registry: Registry) -> tuple[Any, ...]:
     counts = {key: facts for key, facts in registry.counts.items() if facts}
     prices = [registry.price_on(int(gtin(number)), date.fromisoformat(day)) for number in (1, 2) for day in DAYS]
     return (*marks, counts, prices, registry.authorisations(LAST))
+
+
+def of_product(registry: Registry, product: int) -> tuple[Any, ...]:
+    """What the registry says of one product."""
+    marks = [held.get(product) or [] for held in (registry.recalls, registry.recalls_closed)]
+    counts = {key: facts for key, facts in registry.counts.items() if key[0] == product and facts}
+    prices = [registry.price_on(product, date.fromisoformat(day)) for day in DAYS]
+    steps = registry.local_steps.get(product, {})
+    several = product in registry.of_several_steps
+    return (*marks, counts, prices, steps, several, {name: registry.history(name) for name in steps})
 
 
 def test_the_ledger_keeps_the_laws_through_crashes_at_any_statement(stack: Stack, say: Say) -> None:

@@ -47,7 +47,7 @@ def decoded(messages: Sequence[Message], held: Claim) -> list[Consumed]:
 
 def decoded_batch(messages: Sequence[Message], held: dict[Place, Claim]) -> Batch:
     """One batch without a gap; the claims move on."""
-    batch, gap = at_once(decode(messages, held, 1))
+    [batch], gap = at_once(decode(messages, held, session=1, lanes=1))
     assert gap is None
     return batch
 
