@@ -126,6 +126,13 @@ async function turn() {
   again();
 }
 
+// Who comes back to the page sees at once what is new.
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(timer);
+  if (document.hidden) again();
+  else turn();
+});
+
 hold.hidden = false;
 hold.addEventListener("click", () => {
   hold.setAttribute("aria-pressed", String(hold.getAttribute("aria-pressed") !== "true"));

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
@@ -14,6 +13,7 @@ from services.supply.asked import NO_NUL, Asked, Cursor, reader
 from services.supply.lot import gtin_text
 from services.supply.pages import reads
 from services.supply.pages.chart_data import Milestone, TimeLine
+from services.supply.pages.drawings import Drawings
 from services.supply.pages.goals import dress
 from services.supply.pages.products import links_of, lot_link
 from services.supply.pages.words import TONES
@@ -87,7 +87,7 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
     own.sort(key=lambda duty: (duty["due_on"] or duty["met_on"] or "9999", duty["obligation"]))
     milestones = [duty for duty in own if duty["kind"] == "milestone"]
     pages: Pages = request.app.state.pages
-    language, chart = language_of(request), None
+    chart = None
     if milestones:
         short = {duty["obligation"]: duty["title"].removeprefix(f"{item.title}: ") for duty in milestones}
         told_so = {
@@ -101,7 +101,8 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
         )
         words = (pages.translated(request, DUE), pages.translated(request, MET), pages.translated(request, LATE))
         line = TimeLine(tuple(marks), on.isoformat(), words, pages.translated(request, DESCRIBED) % told_so)
-        chart = await asyncio.to_thread(_drawn, line, language)
+        drawings: Drawings = request.app.state.drawings
+        chart = await drawings.of(f"agreement/{item.agreement}", line, _drawn, language_of(request))
     return {
         "agreement": item.agreement,
         "title": item.title,
