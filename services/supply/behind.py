@@ -54,7 +54,7 @@ def heaviest(name: str, scope: str, market: Market) -> list[tuple[str, str | Non
     for held in ranked[:MAX_PRODUCTS]:
         packing = market.day.packings.get(held.gtin)
         gtin = gtin_text(held.gtin)
-        found.append((gtin, packing and packing.product.name, measure(name, f"gtin:{gtin}", market)))
+        found.append((gtin, None if packing is None else packing.product.name, measure(name, f"gtin:{gtin}", market)))
     return found
 
 

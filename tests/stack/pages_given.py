@@ -106,8 +106,8 @@ def brought_in(product: str, importer: str) -> Iterator[Told]:
 
 
 def produced(product: str, maker: str) -> Iterator[Told]:
-    """Two lots, of which more leaves than is there, one recalled; an agreement with a milestone that is late."""
-    for number, (days, packs) in enumerate([(150, 4_000), (30, 2_000)]):
+    """Three lots, one recalled, of one more leaves than is there; an agreement with a milestone that is late."""
+    for number, (days, packs) in enumerate([(150, 4_000), (30, 2_000), (60, 3_000)]):
         lot = {"gtin": product, "lot": f"C-26{number:02}", "quantity": packs}
         yield "batch.produced", {**lot, "produced_on": ago(days), "expires_on": ago(-700), "manufacturer": maker}
         yield "batch.released", {**lot, "released_on": ago(days - 10)}

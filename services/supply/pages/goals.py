@@ -128,7 +128,7 @@ async def _kept(asked: Asked) -> tuple[Item | None, Course | None]:
 
 def dress(item: Item, goal: Goal, language: str) -> None:
     """Puts the title in the reader's language, if there is one, and adds how the goal's values are to be written."""
-    titles: dict[str, str] = {DEFAULT: item["title"], **goal.titles}
+    titles = {DEFAULT: item["title"], **{str(code): title for code, title in goal.titles.items()}}
     item["title_language"] = language if language in titles else DEFAULT
     item["title"] = titles[item["title_language"]]
     found = indicator(item["indicator"])
