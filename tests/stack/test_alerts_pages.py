@@ -176,7 +176,7 @@ async def test_the_inbox_goes_on_where_a_page_ends_the_most_severe_first(
     await publish(stack, *(goal(f"{name}-{number}", state) for number, state in enumerate(states)))
     operator = Alerts(http, credentials)
     await eventually(lambda: operator.of(f"goal/{name}-59", state="firing"))
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
     path: str | None = "/?state=firing"
     while path is not None:
         page = await browser.get(path)
