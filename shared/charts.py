@@ -5,6 +5,7 @@ Draw off the event loop (a fresh chart takes some 20 ms, the first a second), an
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import altair as alt
@@ -28,6 +29,8 @@ _NUMBERS: Final[dict[str, dict[str, Any]]] = {
     "en": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["₫", ""]},
     "vi": {"decimal": ",", "thousands": ".", "grouping": [3], "currency": ["", " ₫"]},
 }
+# What the drawing says of its parts to screen readers, without names for them: the whole is one image to them.
+_SPOKEN: Final = re.compile(r'\s(?:role|aria-[a-z]+)="[^"]*"(?=[^<>]*>)')
 
 
 def svg(chart: alt.TopLevelMixin, description: str, language: str) -> Markup:
@@ -42,5 +45,5 @@ def svg(chart: alt.TopLevelMixin, description: str, language: str) -> Markup:
         "legend": {"labelColor": TEXT, "titleColor": QUIET, "labelFontSize": 12, "orient": "top", "title": None},
     }
     drawn = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config, format_locale=_NUMBERS[language])
-    drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+    drawn = _SPOKEN.sub("", drawn).replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
     return Markup(drawn)  # from our own chart, whose texts the drawing has escaped

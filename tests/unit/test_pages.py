@@ -9,12 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pytest
 from fastapi import FastAPI, Request, Response
 
 from services.ingest.settings import IngestSettings
 from shared import pages, sign_in
 from shared.access import AccessCache
+from shared.charts import svg
 from shared.errors import Problem
 from shared.formats import UNKNOWN, Formats
 from shared.language import chosen
@@ -160,3 +162,10 @@ async def test_what_went_wrong_is_told_in_the_language_of_the_reader(client: Asg
     assert "<h1>Không tìm thấy</h1>" in shown.text and "Không tìm thấy ·" in shown.text
     told: Any = (await client.get("/wrong", accept="application/json")).json()
     assert told["status"] == 404
+
+
+def test_a_chart_is_one_image_to_screen_readers() -> None:
+    line = alt.Chart(alt.InlineData([{"x": 1, "y": 2}, {"x": 2, "y": 3}])).mark_line(point=True)
+    drawn = str(svg(line.encode(x="x:Q", y="y:Q"), 'two > "one"', "en"))
+    assert re.findall(r'\srole="([^"]*)"', drawn) == ["img"]
+    assert re.findall(r'\saria-\w+="([^"]*)"', drawn) == ["two &gt; &#34;one&#34;"]
