@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Identity,
+    Index,
     MetaData,
     RowMapping,
     Table,
@@ -55,7 +56,9 @@ AUDIT: Final = Table(
     # Its name is of a time when only this side was kept: versions that run beside a newer one write it still.
     Column("detail", JSONB(none_as_null=True), key="after"),
     Column("reason", Text, nullable=False),
+    Index("audit_of_subject", "subject", "id"),
 )
+_SHOWN: Final = ("id", "by", "name", "role", "action", "subject", "before", "after", "reason")
 _BARE: Final = (
     "INSERT INTO audit (by, name, role, reason, action, subject, before, detail)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb)"
@@ -142,8 +145,8 @@ def _conditions(wanted: Wanted, before: int | None) -> tuple[Any, ...]:
 
 
 def _item(row: RowMapping) -> dict[str, Any]:
-    found = {column.key: row[column] for column in AUDIT.c}
-    return {**found, "at": rfc3339(found["at"])}
+    found = {name: row[AUDIT.c[name]] for name in _SHOWN}
+    return {**found, "at": rfc3339(row[AUDIT.c.at])}
 
 
 def _text(state: State) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -19,8 +18,6 @@ from shared.sessions import is_form_token
 FORM: Final = "application/x-www-form-urlencoded"
 TOKEN_FIELD: Final = "csrf"
 MAX_FIELDS: Final = 50
-# A path of this service: not //elsewhere, nor anything that a browser takes for that.
-_OWN_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 REASON_FIELD: Final = "reason"
 REASON_MAX: Final = 1_000
 Reason = Annotated[str, Query(max_length=REASON_MAX, pattern=r"^[^\x00]*$", description="Why; it is kept in the audit")]
@@ -41,11 +38,6 @@ async def form_of(request: Request) -> dict[str, str]:
     except ValueError:  # not percent-encoded, not UTF-8, too many fields
         detail = "the form cannot be read"
         raise Problem(400, "Bad Request", detail, [Fault(None, "form", detail)]) from None
-
-
-def own_path(path: str, otherwise: str) -> str:
-    """`path` if it is one of this service, so that nobody is led elsewhere; else `otherwise`."""
-    return path if _OWN_PATH.fullmatch(path) else otherwise
 
 
 def check_token(request: Request, form: dict[str, str], cookie: str) -> None:

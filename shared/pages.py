@@ -138,6 +138,7 @@ class Pages:
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
         environment.filters |= Formats(language).filters()
         environment.filters["pretty"] = pretty
+        environment.filters["translated"] = words.gettext
         environment.filters["meaning"] = lambda fault: words.gettext(MEANING.get(fault.code, OTHERWISE))
         environment.filters["word"] = lambda code: words.gettext(self._words[code]) if code in self._words else code
         environment.globals["language"] = language

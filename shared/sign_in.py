@@ -29,6 +29,7 @@ SIGN_OUT: Final = "/sign-out"
 # Before there is a session, this cookie is what the token of the form belongs to.
 FORM_COOKIE: Final = "supply_watch_form"
 FORM_SECONDS: Final = 3600
+NO_LINK: Final = translatable("This link is too old, or was used before.")
 _FORM_COOKIE: Final = re.compile(r"[\w-]{22}", re.ASCII)
 _FIELDS: Final[dict[str, dict[str, str]]] = {name: {"type": "string"} for name in ("csrf", "key", "next")}
 
@@ -77,13 +78,15 @@ def router(settings: ServiceSettings, pages: Pages) -> APIRouter:
         return page
 
     def by_link(request: Request, token: str, wanted: str) -> Response:
-        """Each token once; its form is of our own making, so nobody guesses one, and failures are counted alike."""
-        link, now = Link.read(token), now_seconds(request)
-        attempt = begun(request, link.key_id if link else None)
+        """Each token once; failures are counted as those of keys are."""
+        link = Link.read(token)
         record = keys_of(request).record(link.key_id) if link else None
-        good = link is not None and link.holds(session_secret(request), record, settings.SERVICE, now)
-        if not good or link is None or record is None or not used.take(link, now):
-            return ask(request, 401, wanted, translatable("This link is too old, or was used before."))
+        if link is None or record is None:  # nobody's
+            return ask(request, 401, wanted, NO_LINK)
+        attempt, now = begun(request, link.key_id), now_seconds(request)
+        good = link.holds(session_secret(request), record, settings.SERVICE, now)
+        if not good or not used.take(link, now):
+            return ask(request, 401, wanted, NO_LINK)
         attempt.succeeded()
         return session_start.begin(request, record, wanted)
 

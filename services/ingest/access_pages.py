@@ -27,9 +27,10 @@ from shared.audit import Author
 from shared.errors import Invalid, Problem
 from shared.events.catalogue import Role
 from shared.form_faults import beside
-from shared.forms import form_of, own_path, require_author
+from shared.forms import form_of, require_author
 from shared.keys import ADMIN, OPERATOR, VIEWER, Principal
 from shared.pages import Pages, link_here, page_router
+from shared.session_start import own_path
 from shared.web import decode_cursor, encode_cursor
 
 ROLES: Final = get_args(Role)
@@ -152,7 +153,7 @@ def router(store: Store, access: Access, pages: Pages) -> APIRouter:
     @routes.post("/keys/{key_id}/revoke")
     async def revoke(request: Request, key_id: str, author: _Author) -> Response:
         await access.revoke(key_id, author)
-        there = own_path((await form_of(request)).get("next", ""), "/keys")
+        there = own_path((await form_of(request)).get("next", "")) or "/keys"
         return RedirectResponse(f"{there}?done=revoked", 303)
 
     def _key_page(request: Request, issued: dict[str, Any], back: str, rotated: str | None = None) -> Response:

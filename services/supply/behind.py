@@ -11,7 +11,9 @@ import msgspec
 from services.supply import counts, shares, suppliers
 from services.supply.counts import REPORTED
 from services.supply.facts import Fact
-from services.supply.lot import MarketLot
+from services.supply.figures import Measured
+from services.supply.indicators import measure
+from services.supply.lot import MarketLot, gtin_text
 from services.supply.market import Market
 from services.supply.months import first_of
 from services.supply.places import Place
@@ -34,6 +36,26 @@ class Behind(msgspec.Struct, frozen=True):
     first: date = date.min
     last: date = date.max
     only: Place | None = None
+
+
+MAX_PRODUCTS: Final = 50  # shown with their own value; the others are found by their own scope
+
+
+def heaviest(name: str, scope: str, market: Market) -> list[tuple[str, str | None, Measured]]:
+    """The scope's products that supplied most: GTIN, name, and their own value in packs. None of a single product."""
+    if is_one_product(scope):
+        return []
+    unit = market.unit(scope)
+    ranked = sorted(
+        market.of(scope),
+        key=lambda held: (-(unit(held.gtin) or 0) * sum(row.packs for row in held.supplied.values()), held.gtin),
+    )
+    found = []
+    for held in ranked[:MAX_PRODUCTS]:
+        packing = market.day.packings.get(held.gtin)
+        gtin = gtin_text(held.gtin)
+        found.append((gtin, None if packing is None else packing.product.name, measure(name, f"gtin:{gtin}", market)))
+    return found
 
 
 def behind(name: str, scope: str, market: Market) -> list[Behind]:

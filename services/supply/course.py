@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from services.supply.behind import heaviest
 from services.supply.figures import Measured, text
 from services.supply.goals import Goal, in_currency
 from services.supply.indicators import measure
-from services.supply.lot import gtin_text
 from services.supply.market import Market
-from services.supply.scopes import is_one_product
 from services.supply.supplied import Window
 
 MAX_MONTHS: Final = 36
-MAX_PRODUCTS: Final = 50  # behind one goal
 SHARES: Final = ("domestic_share_volume", "domestic_share_value")
 
 
@@ -100,18 +98,7 @@ def weigh(course: Course, over: Mapping[Window, Market], goals: Iterable[Goal]) 
 
 def weights(name: str, scope: str, seen: Market) -> list[Weight]:
     """The scope's products that supplied most, each with its own value in packs."""
-    if is_one_product(scope):
-        return []
-    unit = seen.unit(scope)
-    ranked: Sequence[Any] = sorted(
-        seen.of(scope),
-        key=lambda held: (-(unit(held.gtin) or 0) * sum(row.packs for row in held.supplied.values()), held.gtin),
-    )
-    found = []
-    for held in ranked[:MAX_PRODUCTS]:
-        own = measure(name, f"gtin:{gtin_text(held.gtin)}", seen)
-        packing = seen.day.packings.get(held.gtin)
-        product = None if packing is None else packing.product.name
-        sides = (own.inputs.get("domestic"), own.inputs.get("imported"))
-        found.append(Weight(gtin_text(held.gtin), product, text(own.value), own.why, *sides))
-    return found
+    return [
+        Weight(gtin, product, text(own.value), own.why, own.inputs.get("domestic"), own.inputs.get("imported"))
+        for gtin, product, own in heaviest(name, scope, seen)
+    ]

@@ -9,20 +9,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, bounded, reader
-from services.supply.behind import Behind, behind
+from services.supply.behind import Behind, behind, heaviest
 from services.supply.explain import At, events_of
 from services.supply.figures import Measured
 from services.supply.indicators import Indicator, indicator, measure, needs
-from services.supply.lot import gtin_text
 from services.supply.market import Market
 from services.supply.measure import market
 from services.supply.reads import sales_at
-from services.supply.scopes import is_one_product, parse_scope
+from services.supply.scopes import parse_scope
 from services.supply.supplied import Window
 from shared.errors import Fault, Invalid, Problem
+from shared.language import translatable
 from shared.web import decode_cursor, json_response, page
-
-MAX_PRODUCTS: Final = 50  # shown with their own value; the others are found by their own scope
 
 router = APIRouter()
 
@@ -107,31 +105,20 @@ def meaning_of(found: Indicator, name: str) -> str:
 
 
 _BESIDE: Final = {
-    "products": "registrations, recalls and prices that give the lots their unit, block and price",
-    "not_counted": "lots of unknown origin or without a unit: in neither sum, they lower the coverage",
-    "released": "the lots that were released",
-    "produced": "the lots that were made",
+    "products": translatable("registrations, recalls and prices that give the lots their unit, block and price"),
+    "not_counted": translatable("lots of unknown origin or without a unit: in neither sum, they lower the coverage"),
+    "released": translatable("the lots that were released"),
+    "produced": translatable("the lots that were made"),
 }
 
 
 def _products(name: str, scope: str, seen: Market) -> list[dict[str, Any]]:
     """The scope's products that supplied most, each with its own value in packs."""
-    if is_one_product(scope):
-        return []
-    unit = seen.unit(scope)
-    ranked = sorted(
-        seen.of(scope),
-        key=lambda held: (-(unit(held.gtin) or 0) * sum(row.packs for row in held.supplied.values()), held.gtin),
-    )
     shown = []
-    for held in ranked[:MAX_PRODUCTS]:
-        packing = seen.day.packings.get(held.gtin)
-        own = measure(name, f"gtin:{gtin_text(held.gtin)}", seen).as_json()
+    for gtin, product, measured in heaviest(name, scope, seen):
+        own = measured.as_json()
         query = {"scope": own["scope"], "effective": own["on"], "window": seen.window}
-        product = None if packing is None else packing.product.name
-        shown.append(
-            {"gtin": gtin_text(held.gtin), "product": product, **own, "links": {"explain": explain_link(name, query)}}
-        )
+        shown.append({"gtin": gtin, "product": product, **own, "links": {"explain": explain_link(name, query)}})
     return shown
 
 

@@ -105,15 +105,17 @@ class Measurement:
             over = {f"anomaly/{key}": day for key, day in odd.over.items()}
             changed += await told.put(writer, shown, *told_at, news=_odd_news)
             changed += await told.end(writer, over, *told_at)
-        await told.put_evaluation(writer, view.cut, view.on, self._body(view.cut, drawn))
+        still_open = await told.count_open(writer)
+        await told.put_evaluation(writer, view.cut, view.on, self._body(view.cut, drawn, still_open))
         await view.lease.guard(writer)
         return changed
 
-    def _body(self, cut: Cut, drawn: Picture) -> dict[str, Any]:
+    def _body(self, cut: Cut, drawn: Picture, still_open: Mapping[str, int]) -> dict[str, Any]:
         return {
             "known": cut.at.isoformat(),
             "goals_hash": self._hash,
             "goals": [item.as_json() for item in drawn.goals],
+            "anomalies": dict(still_open),
         }
 
 

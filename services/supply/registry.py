@@ -35,7 +35,7 @@ from shared.events.reader import (
     StockCounted,
 )
 
-MAX_DAYS: Final = 4  # on which the authorisations are remembered
+MAX_DAYS: Final = 4  # on which authorisations and packings are remembered
 VARIABLE: Final = (
     *("product", "packs", "origin", "local_step", "holder", "manufacturer"),
     *("granted_on", "expires_on", "agreement"),
@@ -90,6 +90,7 @@ class Registry:
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._authorisation_facts: dict[str, list[Fact]] = defaultdict(list)
         self._on_days: dict[date, list[Authorisation]] = {}  # as they stood on the days asked for last
+        self._packings_on: dict[date, dict[int, Packing]] = {}
         self._prices: dict[int, list[tuple[date, int, Fact]]] = defaultdict(list)
         self.recalls: dict[int, list[Fact]] = defaultdict(list)
         self.recalls_closed: dict[int, list[Fact]] = defaultdict(list)
@@ -185,7 +186,14 @@ class Registry:
         return sorted({*self.counts, *((gtin, lot) for gtin, lot in named if lot is not None)})
 
     def packings(self, day: date) -> dict[int, Packing]:
-        """Every GTIN that an authorisation has named up to `day`; the one granted last describes it."""
+        """Every GTIN that an authorisation has named up to `day`; the one granted last describes it. Read only."""
+        held_on = self._packings_on.get(day)
+        if held_on is None:
+            held_on = self._packed(day)
+            self._packings_on = dict([*self._packings_on.items(), (day, held_on)][-MAX_DAYS:])
+        return held_on
+
+    def _packed(self, day: date) -> dict[int, Packing]:
         found: dict[int, Packing] = {}
         for held in sorted(self.authorisations(day), key=lambda item: (item.granted_on, item.authorisation)):
             for pack in held.packs:

@@ -75,6 +75,26 @@ function drop(node) {
   return next;
 }
 
+// What the reader looks at: where the focus is, else what is in the upper part of the window.
+function lookedAt() {
+  const focused = document.activeElement;
+  const seen = (element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  if (focused !== main && main.contains(focused) && seen(focused)) return focused;
+  const found = document.elementFromPoint(innerWidth / 2, innerHeight / 3);
+  return main.contains(found) && found !== main ? found : null;
+}
+
+// What is looked at stays where it is on the screen, whatever comes or goes above it.
+function update(content) {
+  const held = scrollY > 0 ? lookedAt() : null;
+  const before = held?.getBoundingClientRect().top;
+  become(main, content);
+  if (held?.isConnected) scrollBy(0, held.getBoundingClientRect().top - before);
+}
+
 function again() {
   clearTimeout(timer);
   timer = setTimeout(turn, waitMs);
@@ -95,7 +115,7 @@ async function turn() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const content = fresh.getElementById("content");
     if (!content) throw new Error("no content");
-    become(main, content);
+    update(content);
     document.title = fresh.title;
     waitMs = everyMs;
     tell("");
@@ -105,6 +125,13 @@ async function turn() {
   }
   again();
 }
+
+// Who comes back to the page sees at once what is new.
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(timer);
+  if (document.hidden) again();
+  else turn();
+});
 
 hold.hidden = false;
 hold.addEventListener("click", () => {

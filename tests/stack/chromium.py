@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from shared.settings import ROOT
@@ -86,10 +86,7 @@ class Chromium:
 
     def follow(self, css: str) -> None:
         """Clicks, and waits until another page is there."""
-        one = self.find(css)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", one)
-        one.click()
-        WebDriverWait(self.driver, WAIT_SECONDS).until(lambda _: staleness_of(one)(self.driver) and self._whole())
+        self._leave(self.find(css))
 
     def link(self, part: str) -> None:
         """Follows the first link of the content whose address holds `part`."""
@@ -100,10 +97,7 @@ class Chromium:
         buttons = self.driver.find_elements(By.CSS_SELECTOR, "main form button")
         found = [one for one in buttons if one.text == words]
         assert found, f"no button {words}; there are {[one.text for one in buttons]}"
-        first = found[0]
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", first)
-        first.click()
-        WebDriverWait(self.driver, WAIT_SECONDS).until(lambda _: staleness_of(first)(self.driver) and self._whole())
+        self._leave(found[0])
 
     def until(self, words: str) -> None:
         """Waits until the content says `words`, by refreshing itself."""
@@ -133,8 +127,15 @@ class Chromium:
         shot = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
         Path(SCREENS, f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
-    def _whole(self) -> bool:
-        return bool(self.driver.execute_script("return document.readyState") == "complete")
+    def _leave(self, element: WebElement) -> None:
+        """Clicks on what leads to another page. While pages change, the driver may know of neither."""
+        self.driver.execute_script(
+            "document.documentElement.dataset.left = 'yes'; arguments[0].scrollIntoView({block: 'center'})", element
+        )
+        element.click()
+        there = "return document.readyState === 'complete' && !document.documentElement.dataset.left"
+        waiting = WebDriverWait(self.driver, WAIT_SECONDS, ignored_exceptions=[WebDriverException])
+        waiting.until(lambda _: self.driver.execute_script(there))
 
     def _devtools(self, command: str, parameters: dict[str, Any]) -> Any:
         return self.driver.execute_cdp_cmd(command, json.loads(json.dumps(parameters)))

@@ -26,15 +26,15 @@ def newest_migration(service: str) -> Path:
 
 
 def commit_before(file: Path) -> str:
-    """The newest commit of those that led to the one that brought `file`, and had it not.
+    """What the main line was when `file` came into it. Branches are passed over: what they held need not run.
 
     Where the history does not reach so far the test is skipped; under CI=true that is a failure.
     """
-    brought = _git("log", "--full-history", "-m", "--diff-filter=A", "--format=%H", "--", str(file)).decode().split()
-    parents = _git("rev-list", "--parents", "-n1", brought[-1]).decode().split()[1:] if brought else []
-    for parent in parents:
-        if not _git("ls-tree", parent, "--", str(file)):
-            return parent
+    line = ("log", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "-1")
+    brought = _git(*line, "--", str(file)).decode().strip()
+    before = _git("rev-parse", "--verify", f"{brought}^1").decode().strip() if brought else ""
+    if before:
+        return before
     why = f"the history does not tell what was before {file}"
     if os.environ.get("CI") == "true":
         pytest.fail(why)
@@ -55,7 +55,9 @@ def _git(*words: str) -> bytes:
 
 
 def spec_of(stack: Stack, service: str, folder: Path) -> ChildSpec:
-    """How the code from before the newest migration of `service` is run on this stack, with the settings of today's."""
+    """How the code from before the newest migration of `service` is run on this stack: with goals and rules of its own,
+    and else with the settings of today's."""
     code = unpack(commit_before(newest_migration(service)), folder)
     spec = stack.service_spec(service)
-    return replace(spec, directory=code, environment={**spec.environment, "PYTHONPATH": str(code)})
+    own = {name: value.replace(f"{ROOT}/deploy/", f"{code}/deploy/") for name, value in spec.environment.items()}
+    return replace(spec, directory=code, environment={**own, "PYTHONPATH": str(code)})

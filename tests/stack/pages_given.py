@@ -25,6 +25,7 @@ GOAL: Final = "genuone-imexpharm-cardiovascular"
 AGREEMENT: Final = "genuone-imexpharm"
 PATIENCE_SECONDS: Final = 60
 MONTHS: Final = 7
+FOREIGN: Final = "9520000004019"  # a firm abroad that sends nothing
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def registered(imported: str, made: str, importer: str, maker: str) -> Iterator[
             "authorisation": f"300{imported[-9:]}",
             "product": {**about, "name": "Daflon 500", "substance": "diosmin", "atc": "C05CA53"},
             "packs": [{"gtin": imported, "pack_size": 60, "ddd_per_pack": "30"}],
-            "origin": "import", "holder": importer, "manufacturer": "3014960000011", **common,
+            "origin": "import", "holder": importer, "manufacturer": FOREIGN, **common,
         },
     )  # fmt: skip
     yield (
@@ -105,8 +106,8 @@ def brought_in(product: str, importer: str) -> Iterator[Told]:
 
 
 def produced(product: str, maker: str) -> Iterator[Told]:
-    """Two lots, of which more leaves than is there, one recalled; an agreement with a milestone that is late."""
-    for number, (days, packs) in enumerate([(150, 4_000), (30, 2_000)]):
+    """Three lots, one recalled, of one more leaves than is there; an agreement with a milestone that is late."""
+    for number, (days, packs) in enumerate([(150, 4_000), (30, 2_000), (60, 3_000)]):
         lot = {"gtin": product, "lot": f"C-26{number:02}", "quantity": packs}
         yield "batch.produced", {**lot, "produced_on": ago(days), "expires_on": ago(-700), "manufacturer": maker}
         yield "batch.released", {**lot, "released_on": ago(days - 10)}
@@ -118,7 +119,7 @@ def produced(product: str, maker: str) -> Iterator[Told]:
     milestones = [{"milestone": name, "title": title, "owner": maker, "due_on": ago(days)} for name, days, title in due]
     goods = [{"name": "Coveram 5/5", "substance": "perindopril", "gtins": [product]}]
     agreement = {"agreement": AGREEMENT, "title": "Cardiovascular medicines made in Viet Nam"}
-    parties = {"originator": "8801234000017", "recipient": maker, "signed_on": ago(500)}
+    parties = {"originator": FOREIGN, "recipient": maker, "signed_on": ago(500)}
     yield "transfer.signed", {**agreement, **parties, "products": goods, "milestones": milestones}
     yield "transfer.reached", {"agreement": AGREEMENT, "milestone": "signed-off", "reached_on": ago(290)}
     stop = {"interruption": f"stop-{product[-6:]}", "gtin": product, "cause": "coating line out of order"}

@@ -142,10 +142,11 @@ async def test_an_endpoint_is_made_with_its_secret_shown_once_changed_tested_and
     tested = await browser.post(f"/endpoints/{action}/test", {"csrf": token})
     assert tested.path.startswith("/deliveries/")
 
-    async def delivered() -> bool:
-        return "delivered" in (await browser.get(tested.path)).text
+    async def tried() -> bool:
+        """The receiver of the stack knows another secret: it refuses."""
+        return "<td>401</td>" in (await browser.get(tested.path)).text
 
-    await eventually(delivered)
+    await eventually(tried)
     again = await browser.post(f"{tested.path}/resend", {"csrf": token})
     assert (again.status, again.path) == (200, tested.path)
     new = await browser.post(f"/endpoints/{action}/rotate-secret", {"csrf": token})
@@ -175,7 +176,7 @@ async def test_the_inbox_goes_on_where_a_page_ends_the_most_severe_first(
     await publish(stack, *(goal(f"{name}-{number}", state) for number, state in enumerate(states)))
     operator = Alerts(http, credentials)
     await eventually(lambda: operator.of(f"goal/{name}-59", state="firing"))
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
     path: str | None = "/?state=firing"
     while path is not None:
         page = await browser.get(path)

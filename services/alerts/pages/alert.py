@@ -18,8 +18,9 @@ from services.alerts.requests import identity, not_found, shaped
 from services.alerts.silences_api import NewSilence
 from shared.errors import Invalid, Problem
 from shared.form_faults import beside
-from shared.forms import form_of, own_path
+from shared.forms import form_of
 from shared.pages import REFRESH_SECONDS, Pages, page_router
+from shared.session_start import own_path
 
 DELIVERIES_SHOWN: Final = 20
 FIELDS: Final = ("why", *silence_form.FIELDS)
@@ -71,7 +72,7 @@ def router(pages: Pages) -> APIRouter:
             await alerts_api.acknowledged(alert, running, replace(caller, reason=body.why))
         except (Invalid, Problem) as error:
             return await refused(request, alert, running, error, why=why)
-        there = own_path(form.get("next", ""), f"/alerts/{alert}")
+        there = own_path(form.get("next", "")) or f"/alerts/{alert}"
         return RedirectResponse(f"{there}{'&' if '?' in there else '?'}done=acknowledged", 303)
 
     @routes.post("/alerts/{alert}/silence")

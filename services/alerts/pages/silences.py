@@ -23,7 +23,7 @@ from shared.pages import REFRESH_SECONDS, Pages, page_router
 from shared.web import decode_cursor, encode_cursor
 
 STATES: Final = ("active", "pending", "expired")
-_State = Annotated[Literal["active", "pending", "expired"] | None, MAY_BE_EMPTY]
+_State = Annotated[Literal["pending", "active", "expired"] | None, MAY_BE_EMPTY]
 
 
 def router(pages: Pages) -> APIRouter:

@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.supply.pages import duties, events, goals, products
+from services.supply.pages.drawings import Drawings
 from services.supply.pages.words import WORDS
 from services.supply.settings import SupplySettings
 from shared import pages, sign_in
@@ -33,5 +34,6 @@ def add_pages(app: FastAPI) -> None:
     settings: SupplySettings = app.state.settings
     pages.add_to(app, Pages("supply", TEMPLATES, LINKS, settings.services(), WORDS))
     sign_in.add_to(app)
+    app.state.drawings = Drawings()
     for part in (goals, products, duties, events):
         app.include_router(part.router)

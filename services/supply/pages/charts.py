@@ -1,11 +1,10 @@
-"""Draws what pages of supply show, and keeps what it has drawn.
+"""Draws what pages of supply show.
 
 It brings altair along (50 MB, and 80 MB more with the first chart): import it where the first chart is drawn.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 import altair as alt
@@ -14,7 +13,6 @@ from markupsafe import Markup
 from services.supply.pages.chart_data import GoalChart, Kind, Shares, TimeLine
 from shared.charts import COLOURS, HEIGHT, QUIET, TEXT, WIDTH, svg
 
-KEPT: Final = 512
 MONTH_MS: Final = 31 * 24 * 3600 * 1000
 # Readers' fonts may be wider than that by which labels were measured.
 PADDING: Final = {"left": 32, "right": 12, "top": 5, "bottom": 5}
@@ -31,7 +29,6 @@ def _rule(day: str) -> Any:
     return alt.Chart(alt.InlineData(values=[{"day": day}])).mark_rule(color=QUIET, strokeDash=[2, 3]).encode(x=_time())
 
 
-@lru_cache(KEPT)
 def goal_chart(shown: GoalChart, language: str) -> Markup:
     """The actual line, the expected one, and today."""
     lines = [
@@ -61,7 +58,6 @@ def goal_chart(shown: GoalChart, language: str) -> Markup:
     return svg(chart, shown.described, language)
 
 
-@lru_cache(KEPT)
 def shares_chart(shown: Shares, language: str) -> Markup:
     """Domestic and imported, stacked to the whole."""
     rows = [
@@ -86,7 +82,6 @@ def shares_chart(shown: Shares, language: str) -> Markup:
     return svg(chart, shown.described, language)
 
 
-@lru_cache(KEPT)
 def time_line(shown: TimeLine, language: str) -> Markup:
     """A row a milestone: when it was due, and when it was met."""
     due, met, late = shown.words

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 
 from fastapi import Depends, Query, Request, Response
 
-from services.supply import told
 from services.supply.agreements import Agreement
 from services.supply.asked import NO_NUL, Asked, Cursor, reader
 from services.supply.lot import gtin_text
 from services.supply.pages import reads
 from services.supply.pages.chart_data import Milestone, TimeLine
+from services.supply.pages.drawings import Drawings
 from services.supply.pages.goals import dress
 from services.supply.pages.products import links_of, lot_link
 from services.supply.pages.words import TONES
@@ -88,7 +87,7 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
     own.sort(key=lambda duty: (duty["due_on"] or duty["met_on"] or "9999", duty["obligation"]))
     milestones = [duty for duty in own if duty["kind"] == "milestone"]
     pages: Pages = request.app.state.pages
-    language, chart = language_of(request), None
+    chart = None
     if milestones:
         short = {duty["obligation"]: duty["title"].removeprefix(f"{item.title}: ") for duty in milestones}
         told_so = {
@@ -102,7 +101,8 @@ async def _shown(request: Request, item: Agreement, duties: list[Item], on: date
         )
         words = (pages.translated(request, DUE), pages.translated(request, MET), pages.translated(request, LATE))
         line = TimeLine(tuple(marks), on.isoformat(), words, pages.translated(request, DESCRIBED) % told_so)
-        chart = await asyncio.to_thread(_drawn, line, language)
+        drawings: Drawings = request.app.state.drawings
+        chart = await drawings.of(f"agreement/{item.agreement}", line, _drawn, language_of(request))
     return {
         "agreement": item.agreement,
         "title": item.title,
@@ -188,8 +188,8 @@ async def anomalies_page(
     wanted, after = state or "open", decode_cursor(cursor, tuple[str, str])
     async with asked.at(None) as (connection, _):
         held = await reads.evaluation(connection)
-        counts = await told.count_open(connection)
         items, following = await reads.anomalies(connection, wanted == "ended", kind or None, after, ROWS)
+    counts = held["anomalies"] if held else {}
     return pages.show(
         request,
         "anomalies.html",

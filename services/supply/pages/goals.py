@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Annotated, Any, Final
@@ -19,6 +18,7 @@ from services.supply.goals import Goal, expected_on
 from services.supply.indicators import indicator
 from services.supply.pages import reads
 from services.supply.pages.chart_data import GoalChart, Kind, Shares, rounded
+from services.supply.pages.drawings import Drawings
 from services.supply.pages.words import TONES, WORDS
 from shared.errors import Fault, Problem
 from shared.language import DEFAULT, translatable
@@ -48,9 +48,9 @@ async def goals_page(request: Request, asked: Annotated[Asked, Depends()]) -> Re
     items = [] if held is None else [item for item in held["goals"] if item["goal"] in goals]
     for item in items:
         dress(item, goals[item["goal"]], language_of(request))
-    charts = [_chart_of(request, goals[item["goal"]], item, course) for item in items]
-    drawn = await _drawn(charts, language_of(request))
-    shown = [{**item, "chart": chart} for item, chart in zip(items, drawn, strict=True)]
+    charts = {item["goal"]: _chart_of(request, goals[item["goal"]], item, course) for item in items}
+    drawn = await _drawn(request, charts)
+    shown = [{**item, "chart": drawn[item["goal"]]} for item in items]
     counted = [(status, sum(item["status"] == status for item in shown)) for status in PRESSING]
     return pages.show(
         request,
@@ -74,14 +74,14 @@ async def goal_page(request: Request, goal: str, asked: Annotated[Asked, Depends
         detail = f"there is no goal {goal}, or nothing has been evaluated yet"
         raise Problem(404, "Not found", detail, [Fault("goal", "unknown", detail)])
     dress(item, definition, language_of(request))
-    (chart,) = await _drawn([_chart_of(request, definition, item, course)], language_of(request))
+    drawn = await _drawn(request, {goal: _chart_of(request, definition, item, course)})
     measured = indicator(item["indicator"])
     assert measured is not None, "a goal on an unknown indicator stops the start"
     return pages.show(
         request,
         "goal.html",
         goal=item,
-        chart=chart,
+        chart=drawn[goal],
         course=course_rows(definition, course, item),
         products=course.products.get(goal, []) if course else [],
         course_known=course.known if course else None,
@@ -99,6 +99,7 @@ async def shares_page(request: Request, asked: Annotated[Asked, Depends()]) -> R
     """Supply by origin, month by month."""
     pages: Pages = request.app.state.pages
     held, course = await _kept(asked)
+    drawings: Drawings = request.app.state.drawings
     shown = []
     for name, described in SHARES_DESCRIBED.items():
         sides = course.shares.get(name, []) if course else []
@@ -108,7 +109,7 @@ async def shares_page(request: Request, asked: Annotated[Asked, Depends()]) -> R
         days = tuple((side.on, rounded(side.domestic), rounded(side.imported)) for side in known)
         words = (pages.translated(request, WORDS["domestic"]), pages.translated(request, WORDS["imported"]))
         chart = Shares(days, words, pages.translated(request, described))
-        svg = await asyncio.to_thread(_drawn_shares, chart, language_of(request))
+        svg = await drawings.of(name, chart, _shares, language_of(request))
         shown.append({"name": name, "title": described, "chart": svg, "sides": list(reversed(known))})
     return pages.show(
         request,
@@ -127,7 +128,7 @@ async def _kept(asked: Asked) -> tuple[Item | None, Course | None]:
 
 def dress(item: Item, goal: Goal, language: str) -> None:
     """Puts the title in the reader's language, if there is one, and adds how the goal's values are to be written."""
-    titles: dict[str, str] = {DEFAULT: item["title"], **goal.titles}
+    titles = {DEFAULT: item["title"], **{str(code): title for code, title in goal.titles.items()}}
     item["title_language"] = language if language in titles else DEFAULT
     item["title"] = titles[item["title_language"]]
     found = indicator(item["indicator"])
@@ -151,13 +152,20 @@ def _grouped(items: Sequence[Item]) -> Iterator[tuple[str, list[Item]]]:
         yield scope, list(group)
 
 
-async def _drawn(charts: Sequence[GoalChart | None], language: str) -> list[Any]:
-    def draw() -> list[Any]:
-        from services.supply.pages.charts import goal_chart
+async def _drawn(request: Request, charts: Mapping[str, GoalChart | None]) -> dict[str, Any]:
+    """By goal, its chart; None where there is none to be drawn."""
+    drawings: Drawings = request.app.state.drawings
+    language = language_of(request)
+    return {
+        goal: None if chart is None else await drawings.of(f"goal/{goal}", chart, _goal, language)
+        for goal, chart in charts.items()
+    }
 
-        return [None if chart is None else goal_chart(chart, language) for chart in charts]
 
-    return await asyncio.to_thread(draw)
+def _goal(chart: GoalChart, language: str) -> Any:
+    from services.supply.pages.charts import goal_chart
+
+    return goal_chart(chart, language)
 
 
 def _points(goal: Goal, course: Course | None, item: Item) -> list[Point]:
@@ -200,7 +208,7 @@ def _days(goal: Goal, first: date, last: date) -> Iterable[date]:
     return (*(first + timedelta(days=n) for n in range(0, (last - first).days, step)), last)
 
 
-def _drawn_shares(chart: Shares, language: str) -> Any:
+def _shares(chart: Shares, language: str) -> Any:
     from services.supply.pages.charts import shares_chart
 
     return shares_chart(chart, language)

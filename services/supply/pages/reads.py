@@ -1,4 +1,7 @@
-"""Reads for pages what is kept: the last evaluation, what was told, lots by their number. Nothing is folded here."""
+"""Reads for pages what is kept: the last evaluation, what was told, lots by their number. Nothing is folded here.
+
+What begins with a text lies between that and the text with the last character of all: texts are ordered by C.UTF-8.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ Item = dict[str, Any]
 LAST: Final = "\U0010ffff"
 
 _EVALUATION = """
-SELECT checkpoint, "on", body->>'known', body->'goals' FROM evaluations WHERE name = 'newest'
+SELECT checkpoint, "on", body->>'known', body->'goals', coalesce(body->'anomalies', '{}') FROM evaluations
+WHERE name = 'newest'
 """
 _TOLD = "SELECT subject, data::text FROM signals WHERE subject = ANY($1::text[])"
 _BEGINNING = """
@@ -28,9 +32,9 @@ JOIN LATERAL (
 """
 # With the predicates of the indexes signals_due and signals_open.
 _DUE = """
-SELECT data->>'due_on', subject, data::text FROM signals
+SELECT coalesce(data->>'due_on', '9999'), subject, data::text FROM signals
 WHERE starts_with(subject, 'obligation/') AND data->>'state' = 'open' AND ($4::text IS NULL OR data->>'kind' = $4)
-AND (data->>'due_on', subject) > ($1, $2) ORDER BY 1, 2 LIMIT $3
+AND (coalesce(data->>'due_on', '9999'), subject) > ($1, $2) ORDER BY 1, 2 LIMIT $3
 """
 _SETTLED = """
 SELECT data->>'due_on', subject, data::text FROM signals
@@ -54,11 +58,15 @@ _LOTS = (
 
 
 async def evaluation(connection: Connection) -> Item | None:
-    """The last evaluation: `checkpoint`, `on`, `known`, `goals` as in GET /goals; None before the first."""
+    """The last evaluation: `checkpoint`, `on`, `known`, `goals` as in GET /goals, and by kind the open `anomalies`.
+
+    None before the first.
+    """
     row = await connection.fetchrow(_EVALUATION)
     if row is None:
         return None
-    return {"checkpoint": row[0], "on": row[1], "known": row[2], "goals": orjson.loads(row[3])}
+    told = {"goals": orjson.loads(row[3]), "anomalies": orjson.loads(row[4])}
+    return {"checkpoint": row[0], "on": row[1], "known": row[2], **told}
 
 
 async def told(connection: Connection, subjects: Sequence[str]) -> dict[str, Item]:
@@ -75,7 +83,7 @@ async def obligations(
     connection: Connection, state: str, kind: str | None, after: tuple[str, str] | None, limit: int
 ) -> tuple[list[Item], tuple[str, str] | None]:
     """A page of obligations, and after which the next begins: open ones by the day on which they are due, those without
-    one not at all; others the latest first."""
+    one last; others the latest first."""
     if state == "open":
         rows = await connection.fetch(_DUE, *(after or ("", "")), limit + 1, kind)
     else:

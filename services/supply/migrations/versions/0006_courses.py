@@ -9,7 +9,7 @@ down_revision = "0005"
 def upgrade() -> None:
     op.execute("CREATE TABLE courses (name text PRIMARY KEY, checkpoint bigint NOT NULL, body jsonb NOT NULL)")
     op.execute(
-        "CREATE INDEX signals_due ON signals ((data->>'due_on'), subject)"
+        "CREATE INDEX signals_due ON signals ((coalesce(data->>'due_on', '9999')), subject)"
         " WHERE starts_with(subject, 'obligation/') AND data->>'state' = 'open'"
     )
     op.execute("CREATE INDEX lots_by_number ON lots (lot, gtin)")
