@@ -1,4 +1,4 @@
-"""Which facts, and which corrections that put one in place, speak of a product or of its authorisations. Pure."""
+"""Which facts, and which corrections that put one in place, speak of a product or of its authorisations."""
 
 from __future__ import annotations
 
