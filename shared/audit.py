@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Identity,
+    Index,
     MetaData,
     RowMapping,
     Table,
@@ -55,6 +56,7 @@ AUDIT: Final = Table(
     # Its name is of a time when only this side was kept: versions that run beside a newer one write it still.
     Column("detail", JSONB(none_as_null=True), key="after"),
     Column("reason", Text, nullable=False),
+    Index("audit_of_subject", "subject", "id"),
 )
 _SHOWN: Final = ("id", "by", "name", "role", "action", "subject", "before", "after", "reason")
 _BARE: Final = (

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.alerts.facts import Signal
 from services.alerts.rules import RuleSet
 from services.alerts.tables import metadata
+from shared.audit import AUDIT
 from tests.authors import ANN
 from tests.stack.alerts_world import LIMITS, NOW, World
 from tests.unit.alerts_given import OBLIGATION, goal, rule_set
@@ -276,9 +277,13 @@ async def test_an_acknowledgement_and_a_signal_at_once_lose_neither(world: World
 
 
 async def test_the_migrations_make_the_tables_that_are_declared(world: World) -> None:
+    audited = MetaData()
+    AUDIT.to_metadata(audited, schema="alerts")
+
     def differences(connection: Connection) -> list[Any]:
         options = {"include_schemas": True, "version_table_schema": "alerts", "compare_type": True}
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+        everything: Any = [metadata, audited]
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), everything))
 
     # With another search path than the service's, so that every table is compared by its schema.
     elsewhere = create_async_engine(world.engine.url, connect_args={"server_settings": {"search_path": "public"}})
