@@ -23,7 +23,7 @@ from tests.supply_given import event, message
 from tests.unit.supply_ledger import decoded
 
 PLACE: Final[Place] = (topics.MOVEMENTS, 0)
-PAUSE_BOUND_MS: Final = 300
+PAUSE_BOUND_MS: Final = 1_500  # longer than a busy machine keeps a loop waiting
 PATIENCE_MS: Final = 5_000
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -17,6 +19,7 @@ from services.alerts.facts import Signal
 from services.alerts.rules import RuleSet
 from services.alerts.tables import metadata
 from shared.audit import AUDIT
+from shared.database import dsn
 from tests.authors import ANN
 from tests.stack.alerts_world import LIMITS, NOW, World
 from tests.unit.alerts_given import OBLIGATION, goal, rule_set
@@ -286,7 +289,8 @@ async def test_the_migrations_make_the_tables_that_are_declared(world: World) ->
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), everything))
 
     # With another search path than the service's, so that every table is compared by its schema.
-    elsewhere = create_async_engine(world.engine.url, connect_args={"server_settings": {"search_path": "public"}})
+    connect = partial(asyncpg.connect, dsn(world.settings), server_settings={"search_path": "public"})
+    elsewhere = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     async with elsewhere.connect() as connection:
         found = await connection.run_sync(differences)
     await elsewhere.dispose()

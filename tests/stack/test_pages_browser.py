@@ -179,6 +179,7 @@ def pages(stack: Stack, told: Market) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_has_no_grave_fault_and_its_picture_is_kept(
     browser: Chromium, stack: Stack, told: Market, look: str
