@@ -23,8 +23,10 @@ JOURNEY_COOKIE: Final = "supply_watch_oidc"
 JOURNEY_SECONDS: Final = 600
 WANTED_MAX: Final = 1_000
 CODE_MAX: Final = 4_000
+WORD_MAX: Final = 200
 _PURPOSE: Final = "oidc"
 _Text = Annotated[str, Query(max_length=CODE_MAX)]
+_Word = Annotated[str, Query(max_length=WORD_MAX)]  # `state` is our own, and errors are single words
 _ANSWERS: Final[dict[str, Any]] = {
     "status_code": 303,
     "response_class": RedirectResponse,
@@ -59,7 +61,7 @@ def _router() -> APIRouter:
         return onward
 
     @routes.get(CALLBACK, **_ANSWERS)
-    async def from_the_provider(request: Request, state: _Text = "", code: _Text = "", error: _Text = "") -> Response:
+    async def from_the_provider(request: Request, state: _Word = "", code: _Text = "", error: _Word = "") -> Response:
         """Where the sign-in provider leads back to: the beginning of a session."""
         provider = _provider(request)
         journey = _journey(request)
