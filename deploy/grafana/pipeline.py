@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.grafana.panels import HALF, SIXTH, THIRD, bars, figure, filled, lines, rows, titled
@@ -36,6 +37,12 @@ def _p95(histogram: str, by: str = "") -> str:
 
 def _mean(histogram: str) -> str:
     return f"sum(rate({histogram}_sum[$__rate_interval])) / sum(rate({histogram}_count[$__rate_interval]))"
+
+
+def seconds(title: str, histogram: str) -> timeseries.Panel:
+    """How long something takes."""
+    measured = ((_p95(histogram), "95 % within"), (_mean(histogram), "mean"))
+    return lines(title, *measured, unit="s", width=THIRD)
 
 
 def _rate(counter: str, by: str = "") -> str:
@@ -89,13 +96,7 @@ def pipeline() -> Dashboard:
                     (_rate("supply_watch_ingest_faults_total", "code"), "{{code}}"),
                     unit="eps",
                 ),
-                lines(
-                    "Kafka's acknowledgement",
-                    (_p95("supply_watch_ingest_publish_seconds"), "95 % within"),
-                    (_mean("supply_watch_ingest_publish_seconds"), "mean"),
-                    unit="s",
-                    width=THIRD,
-                ),
+                seconds("Kafka's acknowledgement", "supply_watch_ingest_publish_seconds"),
                 lines(
                     "Waiting for Kafka",
                     ("sum(supply_watch_ingest_in_flight_events)", "events in flight"),
@@ -116,13 +117,7 @@ def pipeline() -> Dashboard:
                     width=THIRD,
                 ),
                 lines("Inbound lag", ("sum(supply_watch_ingest_edge_lag_records)", "records"), width=THIRD),
-                lines(
-                    "Time to settle a batch",
-                    (_p95("supply_watch_ingest_edge_settle_seconds"), "95 % within"),
-                    (_mean("supply_watch_ingest_edge_settle_seconds"), "mean"),
-                    unit="s",
-                    width=THIRD,
-                ),
+                seconds("Time to settle a batch", "supply_watch_ingest_edge_settle_seconds"),
                 lines(
                     "Rejections by code",
                     (_rate("supply_watch_ingest_rejections_total", "code"), "{{code}}"),
@@ -151,13 +146,7 @@ def pipeline() -> Dashboard:
                     unit="eps",
                 ),
                 lines("Lag of the ledger", ("max(supply_watch_supply_lag_records)", "records")),
-                lines(
-                    "Time of a commit",
-                    (_p95("supply_watch_supply_commit_seconds"), "95 % within"),
-                    (_mean("supply_watch_supply_commit_seconds"), "mean"),
-                    unit="s",
-                    width=THIRD,
-                ),
+                seconds("Time of a commit", "supply_watch_supply_commit_seconds"),
                 lines(
                     "Writes that failed",
                     (_rate("supply_watch_supply_write_retries_total") + " or vector(0)", "tried again"),
@@ -169,13 +158,7 @@ def pipeline() -> Dashboard:
                     ("sum by (instance) (supply_watch_supply_claimed_partitions)", "{{instance}}"),
                     width=THIRD,
                 ),
-                lines(
-                    "Time of an evaluation",
-                    (_p95("supply_watch_supply_evaluation_seconds"), "95 % within"),
-                    (_mean("supply_watch_supply_evaluation_seconds"), "mean"),
-                    unit="s",
-                    width=THIRD,
-                ),
+                seconds("Time of an evaluation", "supply_watch_supply_evaluation_seconds"),
                 lines(
                     "Signals told",
                     (_rate("supply_watch_supply_signals_total", "kind"), "{{kind}}"),
@@ -205,13 +188,7 @@ def pipeline() -> Dashboard:
                     width=THIRD,
                 ),
                 lines("Signals not judged", ("max(supply_watch_alerts_lag_records)", "records"), width=THIRD),
-                lines(
-                    "Time to apply a batch",
-                    (_p95("supply_watch_alerts_apply_seconds"), "95 % within"),
-                    (_mean("supply_watch_alerts_apply_seconds"), "mean"),
-                    unit="s",
-                    width=THIRD,
-                ),
+                seconds("Time to apply a batch", "supply_watch_alerts_apply_seconds"),
                 lines(
                     "Changes of alerts",
                     (_rate("supply_watch_alerts_changes_total", "transition"), "{{transition}}"),

@@ -38,6 +38,8 @@ FIRST_MOMENT: Final = datetime(1, 1, 2, tzinfo=UTC)
 Effective = Annotated[date | None, Query(description="the day on which figures are to hold; default today")]
 Known = Annotated[datetime | None, Query(description="the moment of knowledge; default the newest checkpoint")]
 Cursor = Annotated[str | None, Query(max_length=1_024)]
+OfScope = Annotated[str, Query(max_length=300, pattern=NO_NUL)]
+OfInput = Annotated[str | None, Query(alias="input", max_length=100, pattern=NO_NUL)]
 
 # What a route that takes `known` can answer.
 NOT_FINAL: Final[dict[int | str, dict[str, Any]]] = {

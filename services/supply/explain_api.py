@@ -6,9 +6,9 @@ import asyncio
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Cursor, Effective, Known, Limit, bounded, reader
+from services.supply.asked import NOT_FINAL, Asked, Cursor, Effective, Known, Limit, OfInput, OfScope, bounded, reader
 from services.supply.behind import Behind, behind, heaviest
 from services.supply.explain import At, events_of
 from services.supply.figures import Measured
@@ -31,11 +31,11 @@ async def explain_indicator(
     request: Request,
     asked: Annotated[Asked, Depends()],
     limit: Limit,
-    scope: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "all",
+    scope: OfScope = "all",
     effective: Effective = None,
     known: Known = None,
     window: Window = "days_365",
-    about: Annotated[str | None, Query(alias="input", max_length=100, pattern=NO_NUL)] = None,
+    about: OfInput = None,
     cursor: Cursor = None,
 ) -> Response:
     """One value with formula, inputs, products, and page by page the events behind each input (or `input` alone)."""

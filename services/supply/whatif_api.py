@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.supply.asked import NO_NUL, NOT_FINAL, Asked, Effective, Known, Limit, bounded, reader
+from services.supply.asked import NOT_FINAL, Asked, Effective, Known, Limit, OfScope, bounded, reader
 from services.supply.market import Market
 from services.supply.measure import market
 from services.supply.reads import sales_at
@@ -31,7 +31,7 @@ async def what_if(
     manufacturer: Annotated[str | None, Query(pattern=GLN)] = None,
     importer: Annotated[str | None, Query(pattern=GLN)] = None,
     country: Annotated[str | None, Query(pattern="^[A-Z]{2}$")] = None,
-    scope: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "all",
+    scope: OfScope = "all",
     effective: Effective = None,
     known: Known = None,
 ) -> Response:

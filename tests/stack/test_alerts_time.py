@@ -12,16 +12,20 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.alerts.claim import Result
 from services.alerts.facts import Signal
+from services.alerts.retry import Again, Attempt
 from services.alerts.rules import RuleSet
+from services.alerts.store.deliveries import DeliveryStore
 from services.alerts.tables import metadata
 from shared.audit import AUDIT
 from shared.database import dsn
 from tests.authors import ANN
 from tests.stack.alerts_world import LIMITS, NOW, World
+from tests.stack.waiting import eventually
 from tests.unit.alerts_given import OBLIGATION, goal, rule_set
 
 SLOW_RULE = """
@@ -195,6 +199,31 @@ async def test_a_removed_endpoint_gets_nothing_more(world: World) -> None:
     assert await world.deliver() == 0
     [delivery] = await world.sent()
     assert delivery["state"] == "failed"
+
+
+async def test_an_endpoint_is_removed_while_it_is_noted_that_it_failed(world: World) -> None:
+    """Both change the endpoint and its deliveries: neither may hold what the other waits for."""
+    removed = await world.endpoint()
+    await world.signal(goal("off_track"))
+    now, store = world.clock.real_now(), DeliveryStore(world.engine, world.endpoints, timedelta(days=5))
+    [claimed] = await store.claim({removed.id: removed}, {removed.id: 1}, 1, now, timedelta(minutes=1))
+    failed = Result(claimed, Attempt(now, 0.1, 500), Again(now + timedelta(seconds=5)))
+    async with world.engine.begin() as meanwhile:
+        await meanwhile.execute(text("SELECT FROM endpoints FOR UPDATE"))
+        removing = asyncio.create_task(world.endpoints.remove(removed.id, ANN))
+        await eventually(lambda: _waiting(world, 1))
+        noting = asyncio.create_task(store.finish([failed], now))
+        await eventually(lambda: _waiting(world, 2))
+    await asyncio.gather(removing, noting)
+    [delivery] = await world.sent()
+    assert (delivery["state"], [attempt["status"] for attempt in delivery["attempts"]]) == ("failed", [500])
+
+
+async def _waiting(world: World, sessions: int) -> bool:
+    """Whether so many sessions wait for a lock."""
+    found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with world.engine.connect() as connection:
+        return int((await connection.execute(text(found))).scalar_one()) == sessions
 
 
 async def test_an_alert_fires_when_it_has_been_pending_long_enough_also_while_nobody_was_there(world: World) -> None:

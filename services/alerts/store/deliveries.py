@@ -139,14 +139,17 @@ class DeliveryStore:
         ]
 
     async def finish(self, results: Sequence[Result], now: datetime) -> None:
-        """Records attempts and how their deliveries and endpoints go on. The same twice is the same as once."""
+        """Records attempts and how their deliveries and endpoints go on. The same twice is the same as once.
+
+        Endpoints come before their deliveries, here as where people change them: none waits for another in a circle.
+        """
         async with transaction(self._engine) as connection:
+            await self._judge_endpoints(connection, results, now)
             await connection.execute(_ATTEMPTS, _attempts(results))
             await connection.execute(_FINISH, _finished(results, now))
             moved = [result for result in results if not _at_once(result)]
             if moved:
                 await connection.execute(_FOLLOW, _following(moved, now))
-            await self._judge_endpoints(connection, results, now)
 
     async def release(self, claimed: Iterable[Claimed], now: datetime) -> None:
         """Gives back what was claimed and not tried."""

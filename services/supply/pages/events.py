@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
-from services.supply.asked import NO_NUL, Asked, Cursor, Effective, Known, Limit, reader, reader_or_producer
+from services.supply.asked import Asked, Cursor, Effective, Known, Limit, OfInput, OfScope, reader, reader_or_producer
 from services.supply.explain_api import explain_indicator
 from services.supply.indicators import indicator
 from services.supply.ledger_api import get_event
@@ -45,11 +45,11 @@ async def explain_page(
     request: Request,
     asked: Annotated[Asked, Depends()],
     limit: Limit,
-    scope: Annotated[str, Query(max_length=300, pattern=NO_NUL)] = "all",
+    scope: OfScope = "all",
     effective: Effective = None,
     known: Known = None,
     window: Window = "days_365",
-    about: Annotated[str | None, Query(alias="input", max_length=100, pattern=NO_NUL)] = None,
+    about: OfInput = None,
     cursor: Cursor = None,
 ) -> Response:
     """One value with its inputs, the products that weigh most, and event by event what it rests on."""
